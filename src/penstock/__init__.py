@@ -1,0 +1,3 @@
+"""penstock: one base URL and one key for every model."""
+
+__version__ = "0.1.0"

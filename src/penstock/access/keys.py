@@ -1,0 +1,97 @@
+"""Keys and accounts: a key is shown once and kept as a keyed hash; whoever holds it acts for its account."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from typing import Any
+
+from penstock.canonical.who import TEST, Caller
+from penstock.context import Context
+from penstock.errors import CallerError, NotFound, Unauthenticated
+from penstock.ids import new_id
+from penstock.store import accounts, keys
+from penstock.wire.signing import derive, hash_key
+
+KEPT_AT_ONCE = 10_000
+TEST_MONEY = 1_000_000_000  # 1,000 USD to play with
+
+
+class Keys:
+    """Finds callers by their keys, and remembers those it found, by the whole hash; revocation forgets at once."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._pepper = derive(ctx.secret, "keys")
+        self._known: dict[bytes, Caller] = {}
+
+    async def caller(self, key: str | None) -> Caller:
+        """Whose key this is. Raises Unauthenticated."""
+        if not key:
+            raise Unauthenticated()
+        hashed = hash_key(self._pepper, key)
+        return self._known.get(hashed) or await self._find(hashed)
+
+    async def _find(self, hashed: bytes) -> Caller:
+        row = await keys.by_hash(self._ctx.store, hashed)
+        if row is None:
+            raise Unauthenticated()
+        key, account, account_name, mode, name, rpm, concurrency = row
+        settings = self._ctx.settings
+        caller = Caller(
+            key, account, account_name, mode, name, rpm or settings.rpm, concurrency or settings.concurrency
+        )
+        if len(self._known) >= KEPT_AT_ONCE:
+            self._known.clear()
+        self._known[hashed] = caller
+        return caller
+
+    async def create(
+        self, name: str, mode: str, account: str, rpm: int | None = None, concurrency: int | None = None
+    ) -> dict[str, Any]:
+        """A new key for an account, made if need be. The key itself is in the result, and nowhere else."""
+        owner = await self.account(account)
+        key = f"sk-{mode}-{secrets.token_urlsafe(32)}"
+        made = {"id": new_id(), "name": name, "mode": mode}
+        hashed = hash_key(self._pepper, key)
+        given = {"account": owner, "prefix": key[:14], "hash": hashed, "rpm": rpm, "concurrency": concurrency}
+        await self._ctx.store.write(keys.insert(**made, **given))
+        return {"id": made["id"], "name": name, "key": key, "mode": mode, "account": account}
+
+    async def revoke(self, key: str) -> None:
+        await self._ctx.store.write(keys.revoke(key))
+        self._known.clear()
+
+    def forget(self) -> None:
+        """Look every key up anew, because another process changed them."""
+        self._known.clear()
+
+    async def account(self, name: str, *, make: bool = True) -> str:
+        """The id of the account of this name. Raises NotFound unless it may be made."""
+        row = await accounts.find(self._ctx.store, name)
+        if row is not None:
+            return str(row[0])
+        if not make:
+            raise NotFound(f"no account named {name!r}; see: penstock accounts list")
+        return await self.open_account(name)
+
+    async def open_account(self, name: str) -> str:
+        """A new account, with test money and a webhook secret of its own."""
+        if not name or len(name) > 100 or name != name.strip():
+            raise CallerError("an account needs a name of 1 to 100 characters")
+        account = new_id()
+        secret = "whsec_" + base64.b64encode(os.urandom(24)).decode()
+        await self._ctx.store.write(
+            *accounts.open_account(account, name, self._ctx.box.seal(secret, f"account/{account}")),
+            accounts.entry(account, TEST, "topup", TEST_MONEY),
+            accounts.add(account, TEST, TEST_MONEY),
+        )
+        return account
+
+    async def webhook_secret(self, account: str) -> str:
+        """`whsec_` and base64: what this account's webhooks are signed with."""
+        row = await accounts.find(self._ctx.store, account)
+        if row is None:
+            raise NotFound()
+        return self._ctx.box.open(row[2], f"account/{row[0]}")

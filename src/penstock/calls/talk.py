@@ -1,0 +1,83 @@
+"""Drives a provider's talk: sends each request it yields, gives it the decoded reply, returns its result."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from penstock import __version__
+from penstock.canonical.plan import Channel
+from penstock.context import Context
+from penstock.errors import CallerError, FateUnknown, UpstreamError, UpstreamUnreachable
+from penstock.providers._base import Ask, Talk
+from penstock.routing import Providers
+from penstock.wire.http import Request
+
+T = TypeVar("T")
+MAX_REPLY = 64 << 20
+AGENT = f"penstock/{__version__}"
+
+
+async def converse(ctx: Context, channel: Channel, talk: Talk[T], *, creates: bool = False) -> T:
+    """Have the whole conversation. `creates`: its last request may make something, so a reply that is lost after it was
+    sent raises FateUnknown. Other errors are what the provider's refusals say."""
+    try:
+        ask = next(talk)
+        while True:
+            ask = talk.send(await _answer(ctx, channel, ask, creates=creates))
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+async def _answer(ctx: Context, channel: Channel, ask: Ask, *, creates: bool) -> Any:
+    providers = ctx.of(Providers)
+    provider = providers[channel.provider]
+    transport = providers.transport(channel.provider)
+    if transport is not None:
+        status, headers, body = await transport.answer(ask)
+    else:
+        sent = {"user-agent": AGENT, **provider.auth.headers(channel.credential), **ask.headers}
+        timeout_s = ask.timeout_s or ctx.settings.upstream_timeout_s
+        request = Request(ask.method, _url(channel, ask.path), sent, ask.body, timeout_s)
+        try:
+            reply = await ctx.http.send(request, limit=MAX_REPLY)
+        except UpstreamUnreachable:
+            raise
+        except UpstreamError as error:
+            raise FateUnknown() if creates else error from None
+        status, headers, body = reply.status, reply.headers, reply.body
+    if status >= 400:
+        retry_after_s = seconds(headers.get("retry-after"))
+        raise provider.refusal(status, _decoded(body), retry_after_s, creates=creates)
+    if not body:
+        return None
+    decoded = _decoded(body)
+    if decoded is None:
+        raise FateUnknown() if creates else UpstreamError("the upstream's answer is not JSON")
+    return decoded
+
+
+def _url(channel: Channel, path: str) -> str:
+    """Below the channel's base URL; a whole URL only on that same origin, so no credential goes elsewhere."""
+    if not path.startswith(("http://", "https://")):
+        return channel.base_url + path
+    if urlsplit(path)[:2] != urlsplit(channel.base_url)[:2]:
+        raise CallerError("the upstream pointed to another host")
+    return path
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header in seconds; its date form is not used by any vendor we know, and is ignored."""
+    try:
+        return min(max(float(retry_after or ""), 0.0), 3600.0)
+    except ValueError:
+        return None

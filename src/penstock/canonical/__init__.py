@@ -1,0 +1,1 @@
+"""Our own words, as frozen values. Knows nothing else."""

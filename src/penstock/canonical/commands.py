@@ -1,0 +1,150 @@
+"""All that a client can ask, whatever its dialect. A dialect's routes return these; `gateway.perform` does them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Make a task. Exactly one of `model` (`owner/name`), `version`, and `deployment` names the target, unless `model`
+    and `version` agree. `wait_s` holds the answer back until the task ends, at most so long."""
+
+    dialect: str
+    input: dict[str, Any]
+    raw_input: bytes  # the caller's own bytes of `input`
+    model: str | None = None
+    version: str | None = None
+    deployment: str | None = None
+    in_path: bool = False  # the target was named in the path: unknown is 404, not 422
+    webhook: str | None = None
+    webhook_events: tuple[str, ...] = ()
+    wait_s: float = 0.0
+    lifetime_s: float | None = None
+    idempotency_key: str | None = None
+    source: str = "api"
+    inlines: bool = False  # small outputs as `data:` URLs, in an answer that waited
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One task, by its id or its dialect's name for it."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A task's events after number `after`, as they come. With a `capability` no key is needed."""
+
+    task: str
+    after: int = -1
+    capability: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A page of something: tasks, files, models, versions, examples, collections, deployments, hardware."""
+
+    of: str
+    name: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+    filters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """One of something: model, version, readme, collection, deployment, file, webhook_secret."""
+
+    of: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A new deployment of the caller's."""
+
+    of: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    of: str
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    of: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file in multipart form data, read as it arrives."""
+
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The bytes of a file, for whoever holds its capability."""
+
+    file: str
+    capability: str
+    range: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whoami:
+    """Whose key this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """A vendor reports by itself. `secret` must be the channel's own."""
+
+    secret: str
+    task: str
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """A vendor puts a file of a task. `secret` must be the channel's own."""
+
+    secret: str
+    task: str
+    name: str
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+Command = (
+    Submit
+    | Fetch
+    | Cancel
+    | Follow
+    | List
+    | Show
+    | Create
+    | Change
+    | Delete
+    | Upload
+    | Download
+    | Whoami
+    | Hear
+    | Receive
+)

@@ -1,0 +1,38 @@
+"""Where work can go: one upstream model through one channel, and the list of them, best first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One credential at one provider. `models` maps our names to the vendor's; `owner/*` and `*` are patterns.
+
+    `options` are facts about this upstream that its provider alone can't know, such as `{"idempotent": true}` for a
+    relay that honours `Idempotency-Key`. `secret` is a word that only this channel's vendor is told, in callback URLs.
+    """
+
+    id: str
+    name: str
+    provider: str
+    base_url: str
+    credential: str = field(repr=False)
+    secret: str = field(repr=False)
+    models: dict[str, str] = field(default_factory=dict)
+    priority: int = 0
+    weight: int = 1
+    concurrency: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    disabled: bool = False
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    channel: Channel
+    upstream_model: str
+
+
+Plan = list[Deployment]

@@ -1,0 +1,98 @@
+"""Settings: file and environment, read once at start, into one frozen value."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseSettings):
+    """Each can be set in `penstock.toml` or as `PENSTOCK_<NAME>`; the environment wins. Sizes are bytes, times seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore")
+
+    data: Path = Path("data")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8700
+    secret: str = ""
+    public_url: str = ""
+    callback_url: str = ""
+    egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    catalog: Path | None = None
+    plugins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Modules with providers of the operator's own, that no entry point names."""
+    log_format: str = "auto"
+
+    max_body: int = 16 << 20
+    max_file: int = 100 << 20
+    max_output: int = 4 << 30
+    max_logs: int = 1 << 20
+    min_free_disk: int = 256 << 20
+
+    uncertain_s: float = 900.0
+    find_grace_s: float = 2.0
+    longest_s: float = 1800.0
+    cancel_patience_s: float = 120.0
+    retention_s: float = 7 * 86400.0
+    upload_retention_s: float = 86400.0
+    webhook_patience_s: float = 86400.0
+    webhook_timeout_s: float = 10.0
+    shutdown_s: float = 10.0
+    upstream_timeout_s: float = 60.0
+    steps_at_once: int = 512
+    rpm: int | None = None
+    concurrency: int | None = None
+    faults: str = ""
+
+    channels: tuple[dict[str, Any], ...] = ()
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        words = value.replace(",", " ").split() if isinstance(value, str) else value
+        return tuple(ipaddress.ip_network(str(word), strict=False) for word in words)
+
+    @field_validator("cors_origins", "plugins", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the command line gives comes as overrides, then the environment, then the file (see `load`)."""
+        return init_settings, env_settings, _File(settings_cls)
+
+
+class _File(PydanticBaseSettingsSource):
+    path = Path("penstock.toml")
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return tomllib.loads(self.path.read_text()) if self.path.is_file() else {}
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from `penstock.toml`, the environment, and these overrides, where they are not None."""
+    settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host  # noqa: S104  a wildcard is no address to call
+    public = (settings.public_url or f"http://{host}:{settings.port}").rstrip("/")
+    return settings.model_copy(update={"public_url": public})

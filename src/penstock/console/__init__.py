@@ -1,0 +1,1 @@
+"""Operators' face: what commands do, and pages."""

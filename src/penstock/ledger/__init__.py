@@ -1,0 +1,7 @@
+"""How much: the books, prices, and what work costs."""
+
+from penstock.ledger.audit import check
+from penstock.ledger.entries import adjust, hold, refund, release, settle, topup
+from penstock.ledger.prices import Charge, Prices, Rule
+
+__all__ = ["Charge", "Prices", "Rule", "adjust", "check", "hold", "refund", "release", "settle", "topup"]

@@ -1,0 +1,31 @@
+"""Prove the books: balances are the sums of their entries, ended work sums to minus its charge, nothing is held for
+work that does not exist."""
+
+from __future__ import annotations
+
+from penstock.context import Context
+from penstock.store import accounts
+
+
+async def check(ctx: Context) -> list[str]:
+    """What is wrong, in words; empty if the books balance. Meant for a moment without writes, or a fresh snapshot."""
+    sums = {(account, mode): total for account, mode, total in await accounts.sums(ctx.store)}
+    wrong = [
+        f"balance of {account}/{mode} is {amount}, its entries sum to {sums.get((account, mode), 0)}"
+        for account, mode, amount in await accounts.amounts(ctx.store)
+        if amount != sums.get((account, mode), 0)
+    ]
+    wrong += [f"balance of {account}/{mode} is {amount}" for account, mode, amount in _below_zero(sums)]
+    for task, state, hold, charge, holds, closes, net in await accounts.wrong_tasks(ctx.store):
+        wrong.append(
+            f"task {task} is {state} with hold {hold} and charge {charge}, but has {holds or 0} hold entries, "
+            f"{closes or 0} closing ones, and they sum to {net or 0}"
+        )
+    wrong += [
+        f"{-amount} is held for {work}, which does not exist" for work, amount in await accounts.orphans(ctx.store)
+    ]
+    return wrong
+
+
+def _below_zero(sums: dict[tuple[str, str], int]) -> list[tuple[str, str, int]]:
+    return [(account, mode, total) for (account, mode), total in sums.items() if total < 0]

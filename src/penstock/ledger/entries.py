@@ -1,0 +1,64 @@
+"""The books: every change of a balance is one appended entry, written in the same transaction.
+
+A piece of work is held once and closed once (settled or released), so that it sums to minus its charge.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.canonical.task import Task
+from penstock.canonical.usage import Micros
+from penstock.canonical.who import Caller
+from penstock.errors import CallerError, QuotaSpent
+from penstock.ledger.prices import Charge
+from penstock.store import Step, accounts
+
+
+def hold(caller: Caller, work: str, amount: Micros) -> tuple[Step, ...]:
+    """Set aside the most that the work can cost; raises QuotaSpent, and then the whole write is nothing."""
+    return (
+        accounts.take(caller.account, caller.mode, amount, QuotaSpent()),
+        accounts.entry(caller.account, caller.mode, "hold", -amount, work=work),
+    )
+
+
+def settle(task: Task, charge: Charge) -> tuple[Step, ...]:
+    """Give the hold back but for the charge."""
+    back = task.hold - charge.micros
+    detail = msgspec.json.encode(charge.detail).decode()
+    given = {"work": task.id, "detail": detail, "uncovered": charge.uncovered}
+    return accounts.entry(task.account, task.mode, "settle", back, **given), *_add(task, back)
+
+
+def release(task: Task) -> tuple[Step, ...]:
+    """Give the whole hold back."""
+    return accounts.entry(task.account, task.mode, "release", task.hold, work=task.id), *_add(task, task.hold)
+
+
+def refund(task: Task, amount: Micros, refunded: Micros, reason: str) -> tuple[Step, ...]:
+    """Give back some of what an ended task was charged; `refunded` is what already went back, never more in all."""
+    if amount <= 0 or refunded + amount > (task.charge or 0):
+        raise CallerError(f"at most {(task.charge or 0) - refunded} micro-dollars of this task can still be refunded")
+    detail = msgspec.json.encode({"reason": reason}).decode()
+    return accounts.entry(task.account, task.mode, "refund", amount, work=task.id, detail=detail), *_add(task, amount)
+
+
+def topup(account: str, mode: str, amount: Micros, reason: str = "") -> tuple[Step, ...]:
+    if amount <= 0:
+        raise CallerError("a top-up must be more than nothing")
+    return _by_hand(account, mode, "topup", amount, reason)
+
+
+def adjust(account: str, mode: str, amount: Micros, reason: str) -> tuple[Step, ...]:
+    """Correct a balance by hand, up or down."""
+    return _by_hand(account, mode, "adjust", amount, reason)
+
+
+def _by_hand(account: str, mode: str, kind: str, amount: Micros, reason: str) -> tuple[Step, ...]:
+    detail = msgspec.json.encode({"reason": reason} if reason else {}).decode()
+    return accounts.entry(account, mode, kind, amount, detail=detail), accounts.add(account, mode, amount)
+
+
+def _add(task: Task, amount: Micros) -> tuple[Step, ...]:
+    return (accounts.add(task.account, task.mode, amount),) if amount else ()

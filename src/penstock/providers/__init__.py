@@ -1,0 +1,1 @@
+"""Upstreams' face: one file per vendor. The folder is the registry."""

@@ -1,0 +1,194 @@
+"""What a provider is: a translator between a task of ours and a vendor's requests. It never touches a socket.
+
+A vendor's operation is a *talk*: a generator that yields requests, is sent each reply's decoded JSON, and returns the
+result. The driver (`calls.talk`) adds base URL and credentials, and raises what `refusals` make of an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import msgspec
+
+from penstock.canonical.media import Job, OpenJob
+from penstock.canonical.task import Report
+from penstock.errors import (
+    CallerError,
+    ChannelRejected,
+    ContentRefused,
+    FateUnknown,
+    PenstockError,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamForgot,
+    UpstreamTimeout,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to the vendor: a path below the channel's base URL, or a whole URL on the same origin.
+
+    `timeout_s` None: as the settings say (`upstream_timeout_s`).
+    """
+
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float | None = None
+
+
+Talk = Generator[Ask, Any, T]
+
+
+def get(path: str, **headers: str) -> Ask:
+    return Ask("GET", path, headers=headers)
+
+
+def post(path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Ask:
+    return _with_json("POST", path, body, headers)
+
+
+def put(path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Ask:
+    return _with_json("PUT", path, body, headers)
+
+
+def _with_json(method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Ask:
+    raw = None if body is None else msgspec.json.encode(body)
+    typed = {"content-type": "application/json"} if raw is not None else {}
+    return Ask(method, path, raw, {**typed, **(headers or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """When to ask again: a tenth of the task's age, within these bounds, so that asking stays cheap and late news rare.
+
+    A task that takes 100 s is asked about 25 times; one that takes 2 s is noticed within `first_s`.
+    """
+
+    first_s: float = 0.5
+    growing_to_s: float = 30.0
+
+    def next_s(self, age_s: float) -> float:
+        return min(max(self.first_s, age_s / 10), self.growing_to_s)
+
+
+class TaskEndpoint:
+    """One kind of job at one vendor. The attributes are facts about the vendor; a channel's options may override
+    `idempotent` and `findable`."""
+
+    takes: ClassVar[type[Job]] = OpenJob
+    polls: ClassVar[Every] = Every()
+    cancellable: ClassVar[bool] = True
+    """There is a cancel endpoint. Without one we watch on, and settle what it comes to."""
+    idempotent: ClassVar[bool] = False
+    """A create sent twice with the same tag is one job: a lost reply may be followed by the same request."""
+    findable: ClassVar[bool] = False
+    """`find(tag)` is a true answer to whether a create arrived."""
+    inlines: ClassVar[bool] = False
+    """Files in the input go as `data:` URLs, for vendors that fetch nothing."""
+    forgets: ClassVar[bool] = False
+    """Work lives only in the vendor's process: one that can't be reached for `doubt_s` has lost it."""
+    doubt_s: ClassVar[float] = 10.0
+    """How long a doubt must last before it is a failure."""
+
+    def submit(self, job: OpenJob, tag: str) -> Talk[Report]:
+        """Create the job. The report's `ref` holds all that watching needs after a restart."""
+        raise NotImplementedError
+
+    def watch(self, ref: str) -> Talk[Report]:
+        raise NotImplementedError
+
+    def cancel(self, ref: str) -> Talk[Report | None]:
+        """Ask the vendor to stop. None: the next `watch` will tell."""
+        raise NotImplementedError
+
+    def find(self, tag: str) -> Talk[Report | None]:
+        """The job that we created with this tag, or None if the vendor surely has none."""
+        raise NotImplementedError
+
+    def hear(self, body: bytes, tag: str) -> Report | None:
+        """What the vendor says by itself, at the job's `callback`; None if it is not news. Raises CallerError."""
+        raise CallerError("this provider takes no callbacks")
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """`Authorization: <scheme> <credential>`; nothing where the channel has no credential."""
+
+    scheme: str = "Bearer"
+
+    def headers(self, credential: str) -> dict[str, str]:
+        return {"authorization": f"{self.scheme} {credential}"} if credential else {}
+
+
+class Transport(Protocol):
+    """Answers asks in this process, for a provider that brings its own."""
+
+    async def answer(self, ask: Ask) -> tuple[int, dict[str, str], bytes]:
+        """(status, headers, body)."""
+
+    async def close(self) -> None: ...
+
+
+REFUSALS: dict[int, type[PenstockError]] = {
+    401: ChannelRejected,
+    402: ChannelRejected,
+    403: ChannelRejected,
+    404: UpstreamForgot,
+    408: UpstreamTimeout,
+    409: UpstreamBusy,
+    410: UpstreamForgot,
+    423: UpstreamBusy,
+    425: UpstreamBusy,
+    429: UpstreamBusy,
+    451: ContentRefused,
+    503: UpstreamBusy,
+    529: UpstreamBusy,
+}
+"""What a vendor's status means unless its provider knows better. Other 4xx would fail alike elsewhere."""
+
+
+class Provider:
+    """One vendor: how it is addressed, what it takes, and what its refusals mean."""
+
+    name: ClassVar[str]
+    base_url: ClassVar[str] = ""
+    auth: ClassVar[Bearer] = Bearer()
+    tasks: ClassVar[tuple[TaskEndpoint, ...]] = ()
+    refusals: ClassVar[Mapping[int, type[PenstockError]]] = {}
+
+    def endpoint(self, takes: type[Job] = OpenJob) -> TaskEndpoint:
+        return next(endpoint for endpoint in self.tasks if endpoint.takes is takes)
+
+    def transport(self, data: Path) -> Transport | None:
+        """A provider that answers in this process returns what answers; `data` is a folder of its own."""
+        return None
+
+    def words(self, status: int, body: Any) -> str:
+        """The vendor's own words for an error, if its body is JSON of the usual shapes."""
+        if isinstance(body, dict):
+            for name in ("detail", "message", "error", "title"):
+                said = body.get(name)
+                if isinstance(said, dict):
+                    said = said.get("message")
+                if isinstance(said, str) and said.strip():
+                    return said.strip()[:2000]
+        return ""
+
+    def refusal(self, status: int, body: Any, retry_after_s: float | None, *, creates: bool) -> PenstockError:
+        """What an error reply means. `creates`: to a request that may have made something, which a gateway's 502 leaves
+        open, while an error in the vendor's own JSON does not."""
+        said = self.words(status, body)
+        kind = self.refusals.get(status) or REFUSALS.get(status)
+        if kind is None:
+            kind = CallerError if status < 500 else UpstreamError
+        if creates and status >= 500 and kind is UpstreamError and (status in (502, 504) or not said):
+            kind = FateUnknown
+        return kind(said or f"the upstream answered {status}", retry_after_s=retry_after_s)

@@ -1,0 +1,122 @@
+"""Cog: any running Cog server, of the Rust generation (0.17 and later) or the Python one (up to 0.16).
+
+Source: docs and code of replicate/cog, and servers 0.23.1 and 0.16.12 observed; read 2026-11-21.
+Bills: nothing; `predict_time` is the seconds of a run.
+Quirks: a prediction can't be read back: news comes by webhook, in any order, and what a dead server knew is lost. Each
+start of a server has another `setup.started_at`, so that names the run of the server that took our job; when it is
+another one later, the job is gone. A worker that was killed leaves a server that takes no more work. The Python
+generation answers nothing else while our webhook receiver thinks, and leaves output files on its own disk unless it was
+started with `--upload-url`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from penstock.canonical.media import OpenJob
+from penstock.canonical.task import Report, State, TaskId
+from penstock.canonical.usage import Unit
+from penstock.errors import CallerError, ChannelRejected, InvalidInput, PenstockError, UpstreamBusy, UpstreamError
+from penstock.providers._base import Every, Provider, Talk, TaskEndpoint, get, post, put
+
+STATES = {
+    "starting": State.QUEUED,
+    "processing": State.RUNNING,
+    "succeeded": State.SUCCEEDED,
+    "failed": State.FAILED,
+    "canceled": State.CANCELED,
+}
+BROKEN = {"SETUP_FAILED", "DEFUNCT", "UNHEALTHY"}
+"""What `/health-check` says of a server that will not finish anything."""
+IDLE = "READY"
+
+
+class CogPrediction(TaskEndpoint):
+    polls = Every(2.0, growing_to_s=5.0)
+    forgets = True
+    doubt_s = 8.0
+
+    def submit(self, job: OpenJob, tag: TaskId) -> Talk[Report]:
+        if job.callback is None:
+            raise CallerError("A Cog server reports by webhook, and can't reach this gateway: set PENSTOCK_CALLBACK_URL.")
+        health = yield get("/health-check")
+        if health["status"] in BROKEN:
+            raise UpstreamError(f"The Cog server is {health['status'].lower().replace('_', ' ')}.")
+        body = {"id": tag, "input": job.input, "webhook": job.callback}
+        yield put(f"/predictions/{tag}", body, {"prefer": "respond-async"})
+        return Report(State.QUEUED, ref=f"{tag}@{run_of(health)}")
+
+    def watch(self, ref: str) -> Talk[Report]:
+        """Nothing but whether the server that has our job still lives: the rest comes by webhook."""
+        tag, _, run = ref.partition("@")
+        health = yield get("/health-check")
+        if run_of(health) != run:
+            return Report(State.FAILED, reason="The Cog server was restarted, and lost this prediction.", code="lost")
+        if health["status"] in BROKEN:
+            doubt = f"The Cog server's worker died ({health['status'].lower()})."
+        elif health["status"] == IDLE:
+            doubt = "The Cog server is idle, and never said what became of this prediction."
+        else:
+            doubt = None
+        return Report(State.QUEUED, doubt=doubt, ref=ref)
+
+    def cancel(self, ref: str) -> Talk[Report | None]:
+        """404 for a prediction that is not running: then a webhook has told, or will."""
+        yield post(f"/predictions/{quote(ref.partition('@')[0])}/cancel")
+        return None
+
+    def hear(self, body: bytes, tag: TaskId) -> Report | None:
+        try:
+            said: dict[str, Any] = msgspec.json.decode(body)
+            state = STATES[said["status"]]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            raise CallerError("not a prediction") from None
+        metrics = said.get("metrics") or {}
+        output, reason = said.get("output"), said.get("error")
+        if state is State.SUCCEEDED and on_its_own_disk(output):
+            state, output = State.FAILED, None
+            reason = "The Cog server kept the output on its own disk: start it with --upload-url."
+        return Report(
+            state,
+            output=output if state is State.SUCCEEDED or _is_words(output) else None,
+            text=_is_words(output),
+            logs=(said.get("logs") or "").replace("\r\n", "\n"),
+            metrics=metrics,
+            usage={Unit.SECOND: metrics["predict_time"]} if "predict_time" in metrics else {},
+            reason=reason and reason.removeprefix("Prediction failed: ").removeprefix("Prediction failed: "),
+        )
+
+
+def run_of(health: dict[str, Any]) -> str:
+    """Which start of the server this is."""
+    return str((health.get("setup") or {}).get("started_at") or "")
+
+
+def on_its_own_disk(output: Any) -> bool:
+    first = output[0] if isinstance(output, list) and output else output
+    return isinstance(first, str) and first.startswith(("/tmp/", "/var/", "/src/", "file:"))  # noqa: S108
+
+
+def _is_words(output: Any) -> bool:
+    items = output if isinstance(output, list) else [output]
+    return any(isinstance(item, str) and not item.startswith(("http://", "https://", "data:", "/")) for item in items)
+
+
+class Cog(Provider):
+    name, base_url = "cog", "http://127.0.0.1:5000"
+    tasks = (CogPrediction(),)
+
+    def refusal(self, status: int, body: Any, retry_after_s: float | None, *, creates: bool) -> PenstockError:
+        """409 is a full server, 503 one that is still starting. A list in `detail` is a broken schema."""
+        detail = body.get("detail") if isinstance(body, dict) else None
+        if status == 422 and isinstance(detail, list):
+            said = "; ".join(f"{'.'.join(map(str, d.get('loc', ())[1:]))}: {d.get('msg', '')}" for d in detail)
+            return InvalidInput(said)
+        if status in (409, 503):
+            return UpstreamBusy("The Cog server is busy.", retry_after_s=1.0)
+        if status in (401, 403):
+            return ChannelRejected()
+        return super().refusal(status, body, retry_after_s, creates=creates)

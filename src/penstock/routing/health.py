@@ -1,0 +1,58 @@
+"""How channels are doing: who cools down after a refusal, and how many places each has left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from penstock.canonical.plan import Channel
+from penstock.context import Context
+from penstock.errors import ChannelRejected, PenstockError, UpstreamBusy, UpstreamUnreachable
+
+COOL_DOWN_S: dict[type[PenstockError], float] = {ChannelRejected: 60.0, UpstreamBusy: 2.0, UpstreamUnreachable: 5.0}
+"""How long a channel rests after a first such refusal; doubled for each in a row, up to the longest."""
+LONGEST_S = 300.0
+
+
+class Health:
+    """In memory: a restart gives every channel a fresh chance, and the places are counted anew."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._until: dict[str, float] = {}
+        self._in_a_row: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._queued: dict[str, deque[str]] = {}
+
+    def failed(self, channel: Channel, error: PenstockError) -> None:
+        base = next((seconds for kind, seconds in COOL_DOWN_S.items() if isinstance(error, kind)), None)
+        if base is None:
+            return
+        row = self._in_a_row[channel.id] = self._in_a_row.get(channel.id, 0) + 1
+        rest = error.retry_after_s or min(base * 2 ** (row - 1), LONGEST_S)
+        self._until[channel.id] = max(self._until.get(channel.id, 0.0), time.monotonic() + rest)
+
+    def worked(self, channel: Channel) -> None:
+        self._in_a_row.pop(channel.id, None)
+        self._until.pop(channel.id, None)
+
+    def cooling_s(self, channel: Channel) -> float:
+        """How much longer this channel rests; 0 if it does not."""
+        return max(0.0, self._until.get(channel.id, 0.0) - time.monotonic())
+
+    def has_place(self, channel: Channel) -> bool:
+        return channel.concurrency is None or self._taken.get(channel.id, 0) < channel.concurrency
+
+    def take(self, channel: Channel) -> None:
+        self._taken[channel.id] = self._taken.get(channel.id, 0) + 1
+
+    def wait(self, channel: Channel, task: str) -> None:
+        """Line up for a place."""
+        line = self._queued.setdefault(channel.id, deque())
+        if task not in line:
+            line.append(task)
+
+    def free(self, channel: str) -> str | None:
+        """Give a place back. The task that is next in line for it, if any."""
+        self._taken[channel] = max(0, self._taken.get(channel, 0) - 1)
+        line = self._queued.get(channel)
+        return line.popleft() if line else None

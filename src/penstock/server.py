@@ -1,0 +1,331 @@
+"""The ASGI application: finds the route, limits the body, lets the dialect read and write, streams, catches errors once.
+
+Pages for people and machines that are no dialect's (health, metrics, documents, the task page) are `console.pages`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from penstock.access import Keys, Limits
+from penstock.canonical.commands import Fetch
+from penstock.canonical.task import TaskId
+from penstock.canonical.who import Caller
+from penstock.console import pages
+from penstock.context import Context
+from penstock.dialects._base import Dialect, Incoming, Links, Outgoing, Route
+from penstock.dialects._installed import dialects
+from penstock.errors import GatewayError, NotFound, PenstockError, TooLarge
+from penstock.gateway import perform
+from penstock.ids import new_id
+from penstock.log import logger
+from penstock.tasks.events import Bells
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+NOBODY = Caller("", "", "", "")
+"""Who asks where a capability in the URL stands for a key."""
+SHOWN_MOST = 20_000
+SHOWN_BYTES = 32 << 10
+
+
+class Headers(Mapping[str, str]):
+    """Request headers by lower-case name, decoded when asked for."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+
+    def __getitem__(self, name: str) -> str:
+        wanted = name.encode("latin-1")
+        for known, value in self._raw:
+            if known == wanted:
+                return value.decode("latin-1")
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name.decode("latin-1") for name, _ in self._raw])
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+class Router:
+    """Paths without variables in a dict, the others in a tree of segments."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, dict[str, tuple[Dialect, Route]]] = {}
+        self._tree: dict[str, Any] = {}
+
+    def add(self, prefix: str, dialect: Dialect, route: Route) -> None:
+        path = prefix + route.path
+        if "{" not in path:
+            self._exact.setdefault(path, {})[route.method] = (dialect, route)
+            return
+        node = self._tree
+        names = []
+        for segment in path.split("/")[1:]:
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                segment = "{}"
+            node = node.setdefault(segment, {})
+        node.setdefault("", {})[route.method] = (dialect, route, names)
+
+    def find(self, path: str) -> tuple[dict[str, Any], list[str]] | None:
+        """What answers this path, by method, and the values of its variables."""
+        exact = self._exact.get(path) or (self._exact.get(path[:-1]) if path.endswith("/") else None)
+        if exact is not None:
+            return exact, []
+        return _descend(self._tree, path.split("/")[1:], 0, [])
+
+
+def _descend(node: dict[str, Any], segments: list[str], at: int, values: list[str]) -> Any:
+    if at == len(segments):
+        return (node[""], values) if "" in node else None
+    segment = segments[at]
+    if segment and segment in node and (found := _descend(node[segment], segments, at + 1, values)):
+        return found
+    if segment and "{}" in node:
+        return _descend(node["{}"], segments, at + 1, [*values, segment])
+    return None
+
+
+class Shown:
+    """Tasks as they were last shown, encoded. What is written to a task rings its bell, and then it is forgotten here.
+
+    Only where this process is the one that writes, which a PostgreSQL database does not promise.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._bodies: dict[TaskId, dict[tuple[str, str, str], bytes]] = {}
+        self._on = ctx.store.kind == "sqlite"
+        ctx.of(Bells).listeners.append(self._forget)
+
+    def get(self, dialect: Dialect, caller: Caller, task: str) -> bytes | None:
+        bodies = self._bodies.get(task)
+        return bodies.get((dialect.name, caller.account, caller.mode)) if bodies else None
+
+    def keep(self, dialect: Dialect, caller: Caller, task: str, body: bytes) -> None:
+        if not self._on or len(body) > SHOWN_BYTES:
+            return
+        if len(self._bodies) >= SHOWN_MOST:
+            self._bodies.clear()
+        self._bodies.setdefault(task, {})[(dialect.name, caller.account, caller.mode)] = body
+
+    def _forget(self, task: TaskId) -> None:
+        self._bodies.pop(task, None)
+
+
+class App:
+    """Answers requests on one gateway."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.links = Links(ctx.settings.public_url, ctx.signer)
+        self.router = Router()
+        self._keys, self._limits = ctx.of(Keys), ctx.of(Limits)
+        self._shown = Shown(ctx)
+        for dialect in dialects().values():
+            for prefix in dialect.prefixes:
+                for route in dialect.routes():
+                    self.router.add(prefix, dialect, route)
+        self._pages = pages.app(ctx)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        if scope["type"] != "http":
+            return None
+        exchange = Exchange(self.ctx, scope, receive, send)
+        if exchange.method == "OPTIONS" and exchange.preflight():
+            return await exchange.write(Outgoing(204))
+        found = self.router.find(scope["path"])
+        if found is None:
+            return await self._pages(scope, receive, exchange.send)
+        await self._answer(exchange, *found)
+        return None
+
+    async def _answer(self, exchange: Exchange, methods: dict[str, Any], values: list[str]) -> None:
+        bound = methods.get(exchange.method)
+        if bound is None and exchange.method == "HEAD":
+            bound = methods.get("GET")
+        if bound is None:
+            dialect = next(iter(methods.values()))[0]
+            out = dialect.error(NotFound(f"{exchange.method} is not served here; there is {', '.join(methods)}"))
+            out.status, out.headers["allow"] = 405, ", ".join(methods)
+            return await exchange.write(out)
+        dialect, route = bound[0], bound[1]
+        http = exchange.incoming(dict(zip(bound[2], values, strict=True)) if values else {}, self.links)
+        try:
+            out = await self._perform(exchange, dialect, route, http)
+        except PenstockError as error:
+            out = _refused(dialect, error)
+        except Exception:  # noqa: BLE001  the one place where anything else is caught: no traceback leaves
+            logger("server").exception("request failed", request_id=exchange.id, path=route.path)
+            out = _refused(dialect, GatewayError("The gateway failed. Its log has the details of this request."))
+        self.ctx.metrics.requests.labels(dialect.name, out.status).inc()
+        await exchange.write(out)
+
+    async def _perform(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Outgoing:
+        caller = NOBODY
+        if route.needs_key:
+            caller = await self._keys.caller(dialect.credential(http))
+            self._limits.admit(caller)
+        if route.streams:
+            http.chunks = exchange.chunks(self.ctx.settings.max_output)
+        elif exchange.method not in ("GET", "HEAD"):
+            http.body = await exchange.body(self.ctx.settings.max_body)
+        command = route.read(dialect, http)
+        if isinstance(command, Fetch):
+            return await self._fetch(dialect, route, caller, command, http)
+        return route.write(dialect, await perform(self.ctx, caller, command), http)
+
+    async def _fetch(self, dialect: Dialect, route: Route, caller: Caller, command: Fetch, http: Incoming) -> Outgoing:
+        """The hottest of all: clients poll."""
+        body = self._shown.get(dialect, caller, command.task)
+        if body is not None:
+            return Outgoing(200, body)
+        task = await perform(self.ctx, caller, command)
+        out = route.write(dialect, task, http)
+        if isinstance(out.body, bytes) and out.status == 200:
+            self._shown.keep(dialect, caller, task.id, out.body)
+        return out
+
+
+class Exchange:
+    """One request and its reply."""
+
+    __slots__ = ("_ctx", "_gone", "_receive", "_send", "headers", "id", "method", "scope")
+
+    def __init__(self, ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
+        self._ctx, self.scope, self._receive, self._send = ctx, scope, receive, send
+        self.method: str = scope["method"]
+        self.headers = Headers(scope["headers"])
+        self.id = new_id()
+
+    def incoming(self, path: dict[str, str], links: Links) -> Incoming:
+        query = self.scope["query_string"].decode("latin-1")
+        return Incoming(self.method, self.scope["path"], self.headers, query, path, links=links)
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body. Raises TooLarge, before reading where the client says how much it is."""
+        message = await self._receive()
+        if not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            if len(body) > limit:
+                raise _too_large(limit)
+            return body
+        return b"".join([chunk async for chunk in self._rest(message, limit)])
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        async for chunk in self._rest(await self._receive(), limit):
+            yield chunk
+
+    async def _rest(self, message: MutableMapping[str, Any], limit: int) -> AsyncIterator[bytes]:
+        announced = self.headers.get("content-length") or ""
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise GatewayError("the client left")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            if chunk:
+                yield chunk
+            if not message.get("more_body"):
+                return
+            message = await self._receive()
+
+    async def write(self, out: Outgoing) -> None:
+        body = out.encoded() if out.stream is None else b""
+        headers = [(b"x-request-id", self.id.encode())]
+        if body or out.stream is not None or out.status not in (204, 304):
+            headers.append((b"content-type", out.content_type.encode()))
+        if out.stream is None and out.status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
+        headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in out.headers.items()]
+        await self.send({"type": "http.response.start", "status": out.status, "headers": headers})
+        if out.stream is None or self.method == "HEAD":
+            await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+            return
+        await self._stream(out.stream)
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """What goes out, with what CORS wants."""
+        if message["type"] == "http.response.start" and (origin := self._origin()):
+            message["headers"] = [*message["headers"], *_cors(origin)]
+        await self._send(message)
+
+    async def _stream(self, stream: AsyncIterator[bytes]) -> None:
+        """Send what comes until it ends, or the client leaves."""
+        pump, gone = asyncio.ensure_future(self._pump(stream)), asyncio.ensure_future(self._disconnect())
+        try:
+            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not pump.done():
+                pump.cancel()
+            await asyncio.gather(pump, gone, return_exceptions=True)
+        if pump.done() and not pump.cancelled() and (error := pump.exception()):
+            raise error
+
+    async def _pump(self, stream: AsyncIterator[bytes]) -> None:
+        async for chunk in stream:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+    # CORS
+
+    def _origin(self) -> str | None:
+        allowed = self._ctx.settings.cors_origins
+        origin = self.headers.get("origin") if allowed else None
+        return origin if origin and (origin in allowed or "*" in allowed) else None
+
+    def preflight(self) -> bool:
+        return self._origin() is not None and "access-control-request-method" in self.headers
+
+
+def _cors(origin: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, QUERY"),
+        (
+            b"access-control-allow-headers",
+            b"authorization, content-type, prefer, cancel-after, idempotency-key, last-event-id",
+        ),
+        (b"access-control-expose-headers", b"x-request-id, retry-after, location"),
+        (b"access-control-max-age", b"600"),
+        (b"vary", b"origin"),
+    ]
+
+
+def _refused(dialect: Dialect, error: PenstockError) -> Outgoing:
+    out = dialect.error(error)
+    if error.retry_after_s is not None:
+        out.headers.setdefault("retry-after", str(max(1, math.ceil(error.retry_after_s))))
+    return out
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The request body must be less than {limit >> 20 or 1}MB in size")
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """The gateway is opened before the server and closed after it (see `cli.serve`), so there is nothing to do."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,110 @@
+"""Serve a gateway over HTTP until told to stop; then finish what is begun, within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from penstock import gateway
+from penstock.access import Keys
+from penstock.config import Settings
+from penstock.console.socket import listening
+from penstock.context import Context
+from penstock.log import logger
+from penstock.server import App
+
+
+class _Server(uvicorn.Server):
+    """Lets waiting clients go as soon as a signal comes, so that stopping does not wait for them."""
+
+    def __init__(self, options: uvicorn.Config, ctx: Context) -> None:
+        super().__init__(options)
+        self._ctx = ctx
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        gateway.close(self._ctx)
+        super().handle_exit(sig, frame)
+
+
+def serve_until_told(settings: Settings, tls_cert: Path | None, tls_key: Path | None, *, welcome: bool = False) -> int:
+    """The exit code."""
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        return runner.run(_serve(settings, tls_cert, tls_key, welcome))
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None, welcome: bool) -> int:
+    async with gateway.opened(settings, serves=True) as ctx, listening(ctx):
+        options = uvicorn.Config(
+            App(ctx),  # type: ignore[arg-type]
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            backlog=4096,
+            timeout_graceful_shutdown=max(1, int(settings.shutdown_s / 2)),
+            h11_max_incomplete_event_size=64 << 10,
+            ssl_certfile=str(tls_cert) if tls_cert else None,
+            ssl_keyfile=str(tls_key) if tls_key else None,
+            proxy_headers=False,
+        )
+        server = _Server(options, ctx)
+        logger("serving").info("serving", url=settings.public_url, data=str(settings.data), pid=os.getpid())
+        if welcome:
+            await _welcome(ctx)
+        try:
+            await server.serve()
+        except SystemExit:  # uvicorn's way to say that it could not bind
+            words = f"can't listen on {settings.host}:{settings.port}: {_why(settings)}"
+            logger("serving").error(words)
+            return 1
+    return 0
+
+
+async def _welcome(ctx: Context) -> None:
+    """A test key, the same one at each start, and a line to paste that leaves a picture."""
+    kept = ctx.settings.data / "test-key"
+    if not kept.exists():
+        made = await ctx.of(Keys).create("make run", "test", "default")
+        gateway.write_private(kept, made["key"])
+    key, url = kept.read_text().strip(), ctx.settings.public_url
+    print(
+        f"""
+  penstock is at  {url}        (reference: {url}/docs)
+  your test key   {key}
+
+  Paste this into another terminal; it leaves a picture, boat.webp:
+
+curl -s {url}/replicate/v1/models/black-forest-labs/flux-schnell/predictions \\
+  -H 'Authorization: Bearer {key}' -H 'Prefer: wait' \\
+  -H 'Content-Type: application/json' -d '{{"input": {{"prompt": "a paper boat on a lake at sunset"}}}}' \\
+  | grep -o '"http[^"]*/files/[^"]*"' | head -n 1 | xargs curl -s -o boat.webp && ls -l boat.webp
+
+  Ctrl-C stops it.
+""",
+        flush=True,
+    )
+
+
+def _why(settings: Settings) -> str:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return "see above"

@@ -1,0 +1,126 @@
+"""The database as the rest of the house sees it: queries compiled once, and writes that are values.
+
+A write is an ordered list of steps; `Store.write` runs them as one transaction. A step that changes another number of
+rows than it must undoes them all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from sqlalchemy import BindParameter, Dialect, Executable, Table, bindparam
+from sqlalchemy.dialects.postgresql import insert
+
+from penstock.errors import PenstockError, Stale
+
+Row = tuple[Any, ...]
+
+
+class _Params:
+    """`P.task` is the parameter `task` of a statement; the prefix keeps it apart from the column of that name."""
+
+    def __getattr__(self, name: str) -> BindParameter[Any]:
+        return bindparam(f"p_{name}", None)  # with a value, so that lists beside it can be spelt out
+
+
+P: Any = _Params()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement in one database's own words: its SQL, and how to line up parameters: (name, default)."""
+
+    sql: str
+    order: tuple[tuple[str, Any], ...]
+
+    def line_up(self, params: dict[str, Any]) -> list[Any]:
+        return [params[name] if default is ... else default for name, default in self.order]
+
+
+class Statement:
+    """A Core statement, compiled once per database. Called with its parameters it is a step of a write."""
+
+    __slots__ = ("_compiled", "clause")
+
+    def __init__(self, clause: Executable) -> None:
+        self.clause = clause
+        self._compiled: dict[str, Compiled] = {}
+
+    def __call__(self, **params: Any) -> Step:
+        return Step(self, params)
+
+    def compiled(self, dialect: Dialect) -> Compiled:
+        known = self._compiled.get(dialect.name)
+        return known if known is not None else self._compile(dialect)
+
+    def _compile(self, dialect: Dialect) -> Compiled:
+        made = self.clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        names = made.positiontup or []
+        order = tuple((n[2:], ...) if n.startswith("p_") else (n, made.params[n]) for n in names)
+        known = self._compiled[dialect.name] = Compiled(str(made), order)
+        return known
+
+
+def compiled(clause: Executable) -> Statement:
+    return Statement(clause)
+
+
+def inserting(table: Table, *, unless_present: bool = False) -> Statement:
+    """Insert one whole row. `unless_present`: a row with the same key or unique value makes it change nothing."""
+    clause = insert(table).values({column: bindparam(f"p_{column.name}", type_=column.type) for column in table.c})
+    return Statement(clause.on_conflict_do_nothing() if unless_present else clause)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement of a write. `rows`: how many it must change, None for any; `otherwise` is raised if it does not.
+
+    `after` runs on the loop once the transaction is on disk; a step may be that alone (`statement` None).
+    """
+
+    statement: Statement | None
+    params: dict[str, Any]
+    rows: int | None = None
+    otherwise: PenstockError | None = None
+    after: Callable[[], None] | None = None
+
+    def must_change(self, rows: int, otherwise: PenstockError | None = None) -> Step:
+        return replace(self, rows=rows, otherwise=otherwise)
+
+    def check(self, changed: int) -> None:
+        if self.rows is not None and changed != self.rows:
+            raise self.otherwise or Stale()
+
+
+class Store(Protocol):
+    """One database. Point reads may run on the event loop; `scan` is for the long ones and does not."""
+
+    kind: str
+
+    async def write(self, *steps: Step) -> None:
+        """Run the steps as one durable transaction; returns once it is on disk.
+
+        Raises what the failing step says, or Stale; then nothing of it happened.
+        """
+
+    async def one(self, query: Statement, **params: Any) -> Row | None: ...
+
+    async def all(self, query: Statement, **params: Any) -> list[Row]: ...
+
+    async def scan(self, query: Statement, **params: Any) -> list[Row]:
+        """Like `all`, for answers that may be long: off the loop."""
+
+    async def close(self) -> None: ...
+
+
+def ran(steps: Iterable[Step]) -> None:
+    """Run the after-effects of steps whose transaction is on disk; one that breaks does not keep the others back."""
+    for step in steps:
+        if step.after is not None:
+            try:
+                step.after()
+            except Exception:
+                logging.getLogger("penstock.store").exception("after-effect failed")

@@ -1,0 +1,222 @@
+"""All tables. Times are nanoseconds since 1970, money is micro-dollars, JSON is text; ids sort by time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+metadata = MetaData()
+
+
+def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=null)
+
+
+def _int(name: str, *, null: bool = False, key: bool = False) -> Column[int]:
+    return Column(name, BigInteger, primary_key=key, nullable=null, autoincrement=False)
+
+
+def _partial(where: str) -> dict[str, Any]:
+    return {"sqlite_where": text(where), "postgresql_where": text(where)}
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _text("id", key=True),
+    Column("name", Text, nullable=False, unique=True),
+    _text("webhook_secret"),  # sealed
+    _int("created_at"),
+)
+
+balances = Table(  # a live and a test one per account: the sum of its entries, kept ready for the conditional hold
+    "balances",
+    metadata,
+    _text("account", key=True),
+    _text("mode", key=True),
+    _int("amount"),
+)
+
+entries = Table(  # append-only; the books
+    "entries",
+    metadata,
+    _text("id", key=True),
+    _text("account"),
+    _text("mode"),
+    _text("kind"),  # topup, adjust, hold, settle, release, refund
+    _text("work", null=True),
+    _int("amount"),
+    _text("detail"),  # how it came about: rule, units, arithmetic
+    _int("uncovered"),
+    _int("at"),
+    Index("entries_by_account", "account", "mode", "id"),
+    Index("one_hold_per_work", "work", unique=True, **_partial("kind = 'hold'")),
+    Index("one_close_per_work", "work", unique=True, **_partial("kind IN ('settle', 'release')")),
+    Index("entries_by_work", "work"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _text("id", key=True),
+    _text("account"),
+    _text("name"),
+    _text("mode"),
+    _text("prefix"),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    _int("rpm", null=True),
+    _int("concurrency", null=True),
+    _int("created_at"),
+    _int("revoked_at", null=True),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    _text("id", key=True),
+    Column("name", Text, nullable=False, unique=True),
+    _text("provider"),
+    _text("base_url"),
+    _text("credential"),  # sealed
+    _text("secret"),  # sealed
+    _text("models"),
+    _int("priority"),
+    _int("weight"),
+    _int("concurrency", null=True),
+    _text("options"),
+    Column("disabled", Boolean, nullable=False),
+    _int("created_at"),
+)
+
+prices = Table(  # a model's rules over time; the newest one before a task's creation is frozen in it
+    "prices",
+    metadata,
+    _text("id", key=True),
+    _text("model"),
+    _text("rule"),
+    _text("source"),
+    _int("created_at"),
+    Index("prices_by_model", "model", "created_at"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    _text("account", key=True),
+    _text("name", key=True),
+    _text("model"),
+    _text("version"),
+    _text("configuration"),
+    _int("release"),
+    _int("created_at"),
+    _int("released_at"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _text("id", key=True),
+    Column("name", Text, nullable=True, unique=True),
+    _text("dialect"),
+    _text("account"),
+    _text("key"),
+    _text("mode"),
+    _text("source"),
+    _text("model"),
+    _text("version"),
+    _text("deployment", null=True),
+    _text("input"),
+    _text("files", null=True),
+    _text("state"),
+    Column("attempt", Integer, nullable=False),
+    _text("channel", null=True),
+    _text("upstream_model", null=True),
+    _text("ref", null=True),
+    _text("refused_by"),
+    _text("report", null=True),
+    _text("output", null=True),
+    _text("logs"),
+    _text("metrics"),
+    _text("error", null=True),
+    _text("error_code", null=True),
+    _text("price"),
+    _int("hold"),
+    _int("charge", null=True),
+    _text("webhook", null=True),
+    _text("webhook_events"),
+    _int("created_at"),
+    _int("moved_at"),
+    _int("submitted_at", null=True),
+    _int("started_at", null=True),
+    _int("completed_at", null=True),
+    _int("due_at"),
+    _int("deadline", null=True),
+    Column("longest_s", Float, nullable=False),
+    _int("canceled_at", null=True),
+    Column("data_removed", Boolean, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Index("tasks_by_account", "account", "mode", "id"),
+    Index("tasks_unfinished", "due_at", **_partial("state NOT IN ('succeeded', 'failed', 'canceled')")),
+    Index("tasks_to_clear", "completed_at", **_partial("completed_at IS NOT NULL AND data_removed IS NOT TRUE")),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _text("task", key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    _int("at"),
+    _text("kind"),
+    _text("data"),
+)
+
+outbox = Table(  # webhooks to deliver; `state`: pending, delivered, dead
+    "outbox",
+    metadata,
+    _text("id", key=True),
+    _text("task"),
+    _text("event"),
+    _text("url"),
+    _text("state"),
+    Column("attempts", Integer, nullable=False),
+    _int("created_at"),
+    _int("due_at"),
+    Column("last_status", Integer, nullable=True),
+    Index("outbox_pending", "due_at", **_partial("state = 'pending'")),
+    Index("outbox_by_task", "task"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    _text("id", key=True),
+    _text("account"),
+    _text("mode"),
+    _text("task", null=True),
+    _text("role"),
+    _text("name"),
+    _text("content_type"),
+    _int("size"),
+    _text("sha256"),
+    _text("md5"),
+    _text("metadata"),
+    _int("created_at"),
+    _int("expires_at", null=True),
+    Index("files_by_account", "account", "mode", "id"),
+    Index("files_by_task", "task"),
+    Index("files_by_hash", "sha256"),
+    Index("files_to_expire", "expires_at"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    _text("account", key=True),
+    _text("route", key=True),
+    _text("key", key=True),
+    _text("body", null=False),  # SHA-256 of it
+    _text("task"),
+    _int("created_at"),
+    Index("idempotency_by_age", "created_at"),
+)

@@ -1,0 +1,1 @@
+"""Work that outlives the connection: read worker.py first."""

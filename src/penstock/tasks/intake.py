@@ -1,0 +1,353 @@
+"""A new task: checked, priced, held for, and written down in one transaction; then the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from penstock import catalog as catalogue
+from penstock.access import Limits
+from penstock.canonical.commands import Submit
+from penstock.canonical.plan import Channel
+from penstock.canonical.task import State, Task, TaskId
+from penstock.canonical.usage import Unit
+from penstock.canonical.who import LIVE, TEST, Caller
+from penstock.catalog import Model, Version
+from penstock.catalog.loaded import catalog
+from penstock.clock import after, now
+from penstock.context import Context
+from penstock.errors import (
+    CallerError,
+    Conflict,
+    Forbidden,
+    NoChannel,
+    NotFound,
+    PenstockError,
+    QuotaSpent,
+    ShuttingDown,
+    Stale,
+    UnknownVersion,
+)
+from penstock.ids import new_id
+from penstock.ledger import Prices, Rule, hold
+from penstock.ledger.prices import Line
+from penstock.routing import Channels
+from penstock.store import files, keys, tasks
+from penstock.tasks import assets
+from penstock.tasks.events import Bells
+from penstock.tasks.watcher import Watches
+
+HIDDEN = "hidden"
+IDEMPOTENCY_S = 86400.0
+WAIT_SPARE_S = 0.05
+OUTPUT_COUNTS = ("num_outputs", "number_of_images", "n", "num_images")
+DURATIONS = ("duration", "seconds", "duration_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks for. `known` is None for a model that only a channel's pattern allows."""
+
+    model: str
+    version: str
+    known: tuple[Model, Version] | None
+    deployment: str | None = None
+
+
+async def submit(ctx: Context, caller: Caller, command: Submit) -> Task:
+    """Make the task, or find the one that this idempotency key made. Raises CallerError and its kin; then nothing was
+    made and nothing is held."""
+    if ctx.closing.is_set():
+        raise ShuttingDown(retry_after_s=2.0)
+    if command.idempotency_key:
+        return await _once(ctx, caller, command)
+    return await _make(ctx, caller, command, new_id(), ())
+
+
+async def wait(ctx: Context, task: Task, wait_s: float) -> Task:
+    """The task when it has ended, or as it is after so long."""
+    until = time.monotonic() + wait_s - WAIT_SPARE_S
+    bells = ctx.of(Bells)
+    while not task.ended and not ctx.closing.is_set():
+        bell = bells.bell(task.id)
+        task = await tasks.get(ctx.store, task.id) or task
+        left = until - time.monotonic()
+        if task.shown in (State.SUCCEEDED, State.FAILED, State.CANCELED) or left <= 0:
+            bells.leave(task.id, bell)
+            break
+        await bells.wait(task.id, bell, left)
+    return task
+
+
+async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra: tuple[Any, ...]) -> Task:
+    target = await _target(ctx, caller, command)
+    _check_input(target, command)
+    ctx.blobs.check_space()
+    serving = _serving(ctx, caller, target)
+    if command.webhook:
+        await _check_webhook(ctx, command.webhook)
+    known_files = await _gather(ctx, caller, command, target, id, serving)
+    task = _task(ctx, caller, command, target, id, known_files)
+    ctx.of(Limits).begin(caller)
+    try:
+        ctx.faults.reach("intake.before")
+        alarm = ctx.of(Watches).alarm
+        held = hold(caller, task.id, task.hold)
+        await ctx.store.write(*extra, *held, tasks.insert(task), alarm.wake(task.id, task.due_at))
+    except BaseException:
+        ctx.of(Limits).end(caller.key)
+        raise
+    ctx.faults.reach("intake.committed")
+    ctx.metrics.created.labels(caller.mode).inc()
+    ctx.metrics.unfinished.inc()
+    return task
+
+
+# ── idempotency ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _once(ctx: Context, caller: Caller, command: Submit) -> Task:
+    """The same key with the same request is the same task; with another one, a conflict. A twin in flight is waited
+    for by the store itself: of two inserts one changes nothing, and then finds the other's."""
+    route = f"{caller.mode}/{command.dialect}/submit"
+    key = (command.idempotency_key or "")[:255]
+    body = _fingerprint(command)
+    for _ in range(3):
+        row = await files.recorded(ctx.store, caller.account, route, key)
+        if row is not None and row[2] > after(-IDEMPOTENCY_S):
+            if row[0] != body:
+                raise Conflict("This Idempotency-Key was used for another request in the last 24 hours.")
+            found = await tasks.own(ctx.store, row[1], caller.account, caller.mode)
+            if found is not None:
+                return found
+        if row is not None:
+            await ctx.store.write(files.unrecord(caller.account, route, key))
+        id = new_id()
+        try:
+            return await _make(ctx, caller, command, id, (files.record(caller.account, route, key, body, id),))
+        except Stale:
+            continue
+    raise Conflict("Another request with this Idempotency-Key is being made right now.")
+
+
+def _fingerprint(command: Submit) -> str:
+    said = (command.model, command.version, command.deployment, command.webhook, command.webhook_events)
+    return hashlib.sha256(repr(said).encode() + command.raw_input).hexdigest()
+
+
+# ── what is asked for ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _target(ctx: Context, caller: Caller, command: Submit) -> Target:
+    if command.deployment:
+        return await _deployed(ctx, caller, command.deployment)
+    known = catalog(ctx)
+    if command.version:
+        found = known.version(command.version)
+        if found is not None:
+            model, version = found
+            if command.model and command.model != model.path:
+                raise UnknownVersion()
+            return _allowed(caller, Target(model.path, version.id, found))
+        if command.model and known.find(command.model) is None and _open(ctx, command.model):
+            return Target(command.model, command.version, None)
+        raise NotFound() if command.in_path else UnknownVersion()
+    model = known.find(command.model or "")
+    if model is not None:
+        shown = HIDDEN if model.official else model.latest.id
+        return _allowed(caller, Target(model.path, shown, (model, model.latest)))
+    if command.model and _open(ctx, command.model):
+        return Target(command.model, HIDDEN, None)
+    raise NotFound() if command.in_path else UnknownVersion()
+
+
+def _allowed(caller: Caller, target: Target) -> Target:
+    if caller.mode == LIVE and target.model.startswith("sandbox/"):
+        raise Forbidden("Live keys can't use sandbox models. Use a test key: penstock keys create --test")
+    return target
+
+
+def _open(ctx: Context, model: str) -> bool:
+    """Whether some channel allows this model though the catalogue does not know it."""
+    return model.count("/") == 1 and bool(ctx.of(Channels).serving(model))
+
+
+async def _deployed(ctx: Context, caller: Caller, path: str) -> Target:
+    owner, _, name = path.partition("/")
+    row = await keys.deployment(ctx.store, caller.account, name) if owner == caller.account_name else None
+    if row is None:
+        raise NotFound()
+    found = catalog(ctx).version(row[3])
+    return _allowed(caller, Target(row[2], row[3], found, deployment=path))
+
+
+def _check_input(target: Target, command: Submit) -> None:
+    if target.known is not None:
+        catalogue.check(target.known[1], command.input)
+
+
+def _serving(ctx: Context, caller: Caller, target: Target) -> list[Channel]:
+    """The channels that could take it now. Raises NoChannel for a live key whose model nobody serves."""
+    if caller.mode == TEST:
+        return []
+    serving = [channel for channel, _ in ctx.of(Channels).serving(target.model)]
+    if not serving:
+        raise NoChannel(f"No channel serves {target.model} yet. Ask your operator to add one: penstock channels add")
+    return serving
+
+
+async def _check_webhook(ctx: Context, url: str) -> None:
+    """Refuse what may never be called; a name that has no address now may have one later."""
+    try:
+        await ctx.guard.check(url)
+    except CallerError as error:
+        raise CallerError(f"webhook: {error}") from None
+    except PenstockError:
+        return
+
+
+async def _gather(
+    ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, serving: list[Channel]
+) -> dict[str, str]:
+    fetch = caller.mode == TEST or any(assets.is_nearby(channel) for channel in serving)
+    fields = _file_fields(target)
+    chosen = {k: v for k, v in command.input.items() if fields is None or k in fields}
+    return await assets.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else {}
+
+
+def _file_fields(target: Target) -> set[str] | None:
+    """The input fields that hold files, None where the schema is not known."""
+    if target.known is None:
+        return None
+    version = target.known[1]
+    found = _FILE_FIELDS.get(version.id)
+    if found is None:
+        fields = version.input.get("properties", {}).items()
+        found = {name for name, schema in fields if b'"format":"uri"' in msgspec.json.encode(schema)}
+        _FILE_FIELDS[version.id] = found
+    return found
+
+
+_FILE_FIELDS: dict[str, set[str]] = {}
+
+
+# ── the row ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _task(
+    ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, known_files: dict[str, str]
+) -> Task:
+    at = now()
+    rule = _rule(ctx, caller, target)
+    longest_s = target.known[0].longest_s if target.known else ctx.settings.longest_s
+    most = rule.most(_bounds(target, command.input, longest_s))
+    if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
+        raise QuotaSpent()
+    input, kept_files = _slim(ctx, command, known_files)
+    return Task(
+        id=id,
+        name=None,
+        dialect=command.dialect,
+        account=caller.account,
+        key=caller.key,
+        mode=caller.mode,
+        source=command.source,
+        model=target.model,
+        version=target.version,
+        deployment=target.deployment,
+        input=input,
+        files=kept_files,
+        state=State.QUEUED,
+        attempt=1,
+        channel=None,
+        upstream_model=None,
+        ref=None,
+        refused_by="",
+        report=None,
+        output=None,
+        logs="",
+        metrics="{}",
+        error=None,
+        error_code=None,
+        price=msgspec.json.encode(rule).decode(),
+        hold=most,
+        charge=None,
+        webhook=command.webhook,
+        webhook_events=",".join(command.webhook_events),
+        created_at=at,
+        moved_at=at,
+        submitted_at=None,
+        started_at=None,
+        completed_at=None,
+        due_at=at,
+        deadline=after(command.lifetime_s, at) if command.lifetime_s else None,
+        longest_s=longest_s,
+        canceled_at=None,
+        data_removed=False,
+        seq=0,
+    )
+
+
+def _slim(ctx: Context, command: Submit, known_files: dict[str, str]) -> tuple[str, str | None]:
+    """The input as it is kept, long `data:` URLs in it replaced by links to the files that were made of them."""
+    if not known_files:
+        return command.raw_input.decode(), None
+    text, kept = command.raw_input.decode(), {}
+    for said, file in known_files.items():
+        link = said
+        if said.startswith("data:"):
+            link = f"{ctx.settings.public_url}/files/{file}/{ctx.signer.sign('file', file, None)}/input"
+            text = text.replace(msgspec.json.encode(said).decode(), msgspec.json.encode(link).decode())
+            if link not in text:  # spelt with escapes of its own
+                text = msgspec.json.encode(_replaced(command.input, said, link)).decode()
+        kept[link] = file
+    return text, msgspec.json.encode(kept).decode()
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(part, old, new) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_replaced(part, old, new) for part in value]
+    return new if value == old else value
+
+
+def _rule(ctx: Context, caller: Caller, target: Target) -> Rule:
+    listed = None
+    if target.known and target.known[0].prices:
+        lines = tuple(Line(price.unit, price.micros, price.per) for price in target.known[0].prices)
+        listed = Rule(lines, version="catalog", source=target.known[0].prices[0].source)
+    if listed is None and caller.mode == TEST:
+        listed = Rule((), version="test")
+    return ctx.of(Prices).rule(target.model, listed)
+
+
+def _bounds(target: Target, input: dict[str, Any], longest_s: float) -> dict[Unit, float]:
+    """The most that this input can make of each unit."""
+    filled = catalogue.defaults(target.known[1], input) if target.known else input
+    outputs = next((filled[name] for name in OUTPUT_COUNTS if isinstance(filled.get(name), int)), 1)
+    duration = next((float(filled[n]) for n in DURATIONS if isinstance(filled.get(n), int | float)), longest_s)
+    tokens = next((filled[n] for n in ("max_tokens", "max_new_tokens") if isinstance(filled.get(n), int)), 8192)
+    return {
+        Unit.RUN: 1,
+        Unit.OUTPUT: max(1, outputs),
+        Unit.SECOND: longest_s,
+        Unit.VIDEO_SECOND: duration,
+        Unit.AUDIO_SECOND: duration,
+        Unit.INPUT_TOKEN: len(str(filled)),
+        Unit.OUTPUT_TOKEN: tokens,
+    }
+
+
+async def again(ctx: Context, old: Task) -> Task:
+    """The same work as a new task, with its own hold at today's price, for the same key."""
+    input = msgspec.json.decode(old.input)
+    caller = Caller(old.key, old.account, "", old.mode)
+    version = None if old.version == HIDDEN else old.version
+    given = {"webhook": old.webhook, "webhook_events": tuple(filter(None, old.webhook_events.split(",")))}
+    command = Submit(old.dialect, input, old.input.encode(), old.model, version, **given)
+    return await submit(ctx, caller, command)

@@ -1,0 +1,28 @@
+"""What a process that died, or was stopped, left behind: every unfinished task is taken up again."""
+
+from __future__ import annotations
+
+from penstock.access import Limits
+from penstock.canonical.task import AT_VENDOR
+from penstock.clock import now
+from penstock.context import Context
+from penstock.routing import SANDBOX, Channels, Health
+from penstock.store import tasks
+from penstock.tasks.watcher import Watches
+from penstock.tasks.webhooks import Outbox
+
+
+async def resume(ctx: Context) -> int:
+    """Arm every unfinished task at once, and count what it takes up. How many there are."""
+    limits, health, channels, alarm = ctx.of(Limits), ctx.of(Health), ctx.of(Channels), ctx.of(Watches).alarm
+    rows = await tasks.unfinished(ctx.store)
+    at = now()
+    for task, state, _, channel_id, key in rows:
+        limits.resume(key)
+        channel = channels.get(channel_id or "") or SANDBOX
+        if state in AT_VENDOR:
+            health.take(channel)
+        alarm.arm(task, at)
+    ctx.metrics.unfinished.set(len(rows))
+    await ctx.of(Outbox).load()
+    return len(rows)

@@ -1,0 +1,129 @@
+"""What is being watched: when to ask next, and what vendors say by themselves."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from penstock.canonical.plan import Channel
+from penstock.canonical.task import Report, State, Task, TaskId
+from penstock.clock import now
+from penstock.context import Context
+from penstock.errors import CallerError, Stale, Unauthenticated
+from penstock.providers._base import TaskEndpoint
+from penstock.routing import Channels, Providers
+from penstock.store import tasks
+from penstock.tasks.alarm import Alarm, HeapAlarm
+
+
+class Watch(msgspec.Struct):
+    """What polling a running task needs, kept small: there may be a hundred thousand."""
+
+    id: TaskId
+    ref: str
+    channel: Channel
+    endpoint: TaskEndpoint
+    began: int
+    until: int
+    deadline: int | None
+    seen: int = 0  # the last report, as a number: the same again needs no write
+    doubted_at: float | None = None
+    failures: int = 0
+
+    def again_s(self) -> float:
+        """How long until the next look."""
+        age_s = (now() - self.began) / 1e9
+        if self.failures:
+            return min(self.endpoint.polls.next_s(age_s) * 2 ** min(self.failures, 6), 60.0)
+        return self.endpoint.polls.next_s(age_s)
+
+    def doubt_lasts(self) -> bool:
+        """Whether what was doubted just now has been in doubt for long."""
+        self.doubted_at = self.doubted_at or time.monotonic()
+        return time.monotonic() - self.doubted_at >= self.endpoint.doubt_s
+
+
+class Watches:
+    """The running tasks that this process watches, and the alarm that says when."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self.alarm: Alarm = HeapAlarm(ctx.settings.steps_at_once, ctx.metrics.lag.observe)
+        self._known: dict[TaskId, Watch] = {}
+
+    def get(self, task: TaskId) -> Watch | None:
+        return self._known.get(task)
+
+    def changed(self, task: TaskId) -> None:
+        """Somebody wrote to this task: what we remember of it is old."""
+        self._known.pop(task, None)
+
+    def begin(self, task: Task) -> Watch | None:
+        """Watch a running task. None where its channel is gone."""
+        channel = self._ctx.of(Channels).get(task.channel or "")
+        if channel is None or task.ref is None:
+            return None
+        began = task.submitted_at or task.created_at
+        watch = self._known[task.id] = Watch(
+            task.id,
+            task.ref,
+            channel,
+            self.endpoint(channel),
+            began,
+            began + int(task.longest_s * 1e9),
+            task.deadline,
+        )
+        return watch
+
+    def endpoint(self, channel: Channel) -> TaskEndpoint:
+        return self._ctx.of(Providers)[channel.provider].endpoint()
+
+    def cancellable(self, task: Task) -> bool:
+        channel = self._ctx.of(Channels).get(task.channel or "")
+        return channel is not None and self.endpoint(channel).cancellable
+
+
+def honours_keys(channel: Channel, endpoint: TaskEndpoint) -> bool:
+    """Whether the same create with the same tag, sent twice, is one job there."""
+    return bool(channel.options.get("idempotent", endpoint.idempotent))
+
+
+def can_be_asked(channel: Channel, endpoint: TaskEndpoint) -> bool:
+    return bool(channel.options.get("findable", endpoint.findable))
+
+
+async def hear(ctx: Context, secret: str, task: TaskId, body: bytes) -> None:
+    """A vendor's callback. Its word is on disk before it is thanked for; a worker acts on it. Raises Unauthenticated for
+    a secret that is no channel's, and for a task that is not with that channel."""
+    channel = ctx.of(Channels).by_secret(secret)
+    found = await tasks.get(ctx.store, task) if channel else None
+    if channel is None or found is None or found.channel != channel.id:
+        raise Unauthenticated()
+    watches = ctx.of(Watches)
+    report = watches.endpoint(channel).hear(body, task)
+    if report is None or found.ended:
+        return
+    from penstock.tasks import assets  # assets knows the watches' channels too
+
+    report = await assets.without_data_urls(ctx, found, report)
+    await note(ctx, task, report)
+
+
+async def note(ctx: Context, task: TaskId, report: Report) -> None:
+    """Keep a report for the worker; a terminal one is not replaced by a late earlier one."""
+    for _ in range(5):
+        found = await tasks.get(ctx.store, task)
+        if found is None or found.ended:
+            return
+        if found.report and msgspec.json.decode(found.report, type=Report).state in (State.SUCCEEDED, State.FAILED):
+            return
+        try:
+            await ctx.store.write(
+                tasks.reported(task, msgspec.json.encode(report)), ctx.of(Watches).alarm.wake(task, now())
+            )
+        except Stale:
+            continue
+        ctx.of(Watches).changed(task)
+        return
+    raise CallerError("the task changes too quickly")
