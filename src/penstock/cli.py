@@ -108,9 +108,7 @@ def serve(
     """Serve the gateway until SIGTERM or Ctrl-C."""
     from penstock.serving import serve_until_told
 
-    settings = config.load(host=host, port=port, data=data)
-    if tls_cert and not settings.model_fields_set & {"public_url"}:
-        settings = settings.model_copy(update={"public_url": settings.public_url.replace("http://", "https://", 1)})
+    settings = config.load(tls=tls_cert is not None, host=host, port=port, data=data)
     log.configure(settings.log_format)
     sys.exit(serve_until_told(settings, tls_cert, tls_key, welcome=welcome))
 

@@ -33,10 +33,11 @@ def rfc3339(at: Nanos, digits: int | None = None) -> str:
 
 
 def parse(text: str) -> Nanos:
-    """Read an ISO 8601 time; one without a zone is taken as UTC. Raises ValueError."""
+    """Read an ISO 8601 time; one without a zone is taken as UTC, one beyond the store's years (1678 to 2262) as its
+    edge. Raises ValueError."""
     head, dot, tail = text.strip().replace("z", "Z").partition(".")
     digits = "".join(c for c in tail[: len(tail) - len(tail.lstrip("0123456789"))]) if dot else ""
     zone = tail[len(digits) :] if dot else ""
     at = datetime.fromisoformat(head + zone)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return int(at.timestamp()) * SECOND + int((digits + "0" * 9)[:9])
+    return max(-(2**63), min(int(at.timestamp()) * SECOND + int((digits + "0" * 9)[:9]), 2**63 - 1))

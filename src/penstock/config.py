@@ -7,22 +7,22 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseSettings):
-    """Each can be set in `penstock.toml` or as `PENSTOCK_<NAME>`; the environment wins. Sizes are bytes, times seconds."""
+    """Each can be set in `penstock.toml` or as `PENSTOCK_<NAME>`, which wins unless empty. Sizes: bytes; times: seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     data: Path = Path("data")
-    database_url: str = ""
+    database_url: str = Field("", repr=False)
     host: str = "127.0.0.1"
     port: int = 8700
-    secret: str = ""
+    secret: str = Field("", repr=False)
     public_url: str = ""
     callback_url: str = ""
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     concurrency: int | None = None
     faults: str = ""
 
-    channels: tuple[dict[str, Any], ...] = ()
+    channels: tuple[dict[str, Any], ...] = Field((), repr=False)
 
     @field_validator("egress_allow", mode="before")
     @classmethod
@@ -89,10 +89,10 @@ class _File(PydanticBaseSettingsSource):
         return tomllib.loads(self.path.read_text()) if self.path.is_file() else {}
 
 
-def load(**overrides: Any) -> Settings:
+def load(*, tls: bool = False, **overrides: Any) -> Settings:
     """Settings from `penstock.toml`, the environment, and these overrides, where they are not None."""
     settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host  # noqa: S104  a wildcard is no address to call
-    public = (settings.public_url or f"http://{host}:{settings.port}").rstrip("/")
+    public = (settings.public_url or f"http{'s' * tls}://{host}:{settings.port}").rstrip("/")
     return settings.model_copy(update={"public_url": public})

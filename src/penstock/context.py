@@ -39,4 +39,4 @@ class Context:
         kept = self._kept.get(kind)
         if kept is None:
             kept = self._kept[kind] = kind(self)  # type: ignore[call-arg]
-        return kept  # type: ignore[no-any-return]
+        return kept

@@ -12,7 +12,7 @@ import structlog
 
 _SECRET_NAME = re.compile(r"(?i)(authorization|credential|secret|password|api[-_]?key|token|cookie|^key$)")
 _SECRET_VALUE = re.compile(
-    r"(sk-(?:live|test)-)[\w-]{8,}|(whsec_)[\w+/=]{8,}|(r8_)\w{8,}|((?i:bearer|token)\s+)[\w.~+/=-]{8,}|(v1\.\d*\.)[\w-]{24}"
+    r"(\bsk-(?:live-|test-)?)[\w-]{8,}|(whsec_)[\w+/=]{8,}|(r8_)\w{8,}|((?i:bearer|token)\s+)[\w.~+/=-]{8,}|(v1\.\d*\.)[\w-]{24}"
 )
 
 
@@ -22,17 +22,23 @@ def redact(text: str) -> str:
 
 
 def _redacted(value: Any, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict) and depth < 6:
-        return {k: "•••" if _SECRET_NAME.search(str(k)) else _redacted(v, depth + 1) for k, v in value.items()}
-    if isinstance(value, list | tuple) and depth < 6:
+        return {
+            redact(str(k)): "•••" if _SECRET_NAME.search(str(k)) else _redacted(v, depth + 1) for k, v in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset) and depth < 6:
         return [_redacted(item, depth + 1) for item in value]
-    return value
+    return redact(repr(value))
 
 
 def _without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return _redacted(dict(event))  # type: ignore[no-any-return]
+    """structlog's own entries, such as `_record`, begin with an underscore and are not shown."""
+    own = {name: value for name, value in event.items() if name.startswith("_")}
+    return _redacted({name: value for name, value in event.items() if name not in own}) | own  # type: ignore[no-any-return]
 
 
 def configure(form: str = "auto", level: int = logging.INFO) -> None:

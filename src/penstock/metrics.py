@@ -8,16 +8,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        given = {"registry": self.registry}
-        self.requests = Counter("penstock_requests", "HTTP requests answered", ["dialect", "status"], **given)
-        self.created = Counter("penstock_tasks_created", "Tasks accepted", ["mode"], **given)
-        self.ended = Counter("penstock_tasks_ended", "Tasks ended", ["state"], **given)
-        self.steps = Counter("penstock_task_steps", "Steps taken by the task worker", ["outcome"], **given)
-        self.unfinished = Gauge("penstock_tasks_unfinished", "Tasks with work left", **given)
+        registry = self.registry
+        self.requests = Counter("penstock_requests", "HTTP requests answered", ["dialect", "status"], registry=registry)
+        self.created = Counter("penstock_tasks_created", "Tasks accepted", ["mode"], registry=registry)
+        self.ended = Counter("penstock_tasks_ended", "Tasks ended", ["state"], registry=registry)
+        self.steps = Counter("penstock_task_steps", "Steps taken by the task worker", ["outcome"], registry=registry)
+        self.unfinished = Gauge("penstock_tasks_unfinished", "Tasks with work left", registry=registry)
         self.lag = Histogram(
             "penstock_task_lag_seconds",
             "How late a task's step began",
             buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15),
-            **given,
+            registry=registry,
         )
-        self.webhooks = Counter("penstock_webhooks", "Webhook deliveries", ["outcome"], **given)
+        self.webhooks = Counter("penstock_webhooks", "Webhook deliveries", ["outcome"], registry=registry)

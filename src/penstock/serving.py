@@ -46,7 +46,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None, welcome: bool) -> int:
     async with gateway.opened(settings, serves=True) as ctx, listening(ctx):
         options = uvicorn.Config(
-            App(ctx),  # type: ignore[arg-type]
+            App(ctx),
             host=settings.host,
             port=settings.port,
             http="httptools",

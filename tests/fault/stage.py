@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +64,7 @@ class Stage:
         """A server on a copy, not started yet; `environment` is added to its own."""
         shutil.copytree(self.folder / "data", folder / "data")
         settings = {f"PENSTOCK_{name.upper()}": value for name, value in environment.items()}
-        return Gateway(Live(folder, environment=PLUGINS | settings), self.key)
+        return Gateway(Live(folder, environment=PLUGINS | settings), self.key, self.strangers_key, self.test_key)
 
 
 WHO = (("callers", "live", "default"), ("strangers", "live", "strangers"), ("tests", "test", "default"))
@@ -87,8 +87,9 @@ class Gateway:
 
     live: Live
     key: str | None
+    strangers_key: str = ""
+    test_key: str = ""
     prefix: str = "/replicate/v1"
-    environment: dict[str, str] = field(default_factory=dict)
 
     def ask(
         self, method: str, path: str, body: Any = None, key: str | None = "", timeout_s: float = 30.0, **headers: str

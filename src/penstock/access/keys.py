@@ -34,6 +34,7 @@ class Keys:
         return self._known.get(hashed) or await self._find(hashed)
 
     async def _find(self, hashed: bytes) -> Caller:
+        known = self._known
         row = await keys.by_hash(self._ctx.store, hashed)
         if row is None:
             raise Unauthenticated()
@@ -42,9 +43,9 @@ class Keys:
         caller = Caller(
             key, account, account_name, mode, name, rpm or settings.rpm, concurrency or settings.concurrency
         )
-        if len(self._known) >= KEPT_AT_ONCE:
-            self._known.clear()
-        self._known[hashed] = caller
+        if len(known) >= KEPT_AT_ONCE:
+            known.clear()
+        known[hashed] = caller  # in the dictionary of before the look: what was forgotten meanwhile stays forgotten
         return caller
 
     async def create(
@@ -61,11 +62,11 @@ class Keys:
 
     async def revoke(self, key: str) -> None:
         await self._ctx.store.write(keys.revoke(key))
-        self._known.clear()
+        self.forget()
 
     def forget(self) -> None:
         """Look every key up anew, because another process changed them."""
-        self._known.clear()
+        self._known = {}
 
     async def account(self, name: str, *, make: bool = True) -> str:
         """The id of the account of this name. Raises NotFound unless it may be made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from penstock.canonical.who import Caller
 from penstock.context import Context
@@ -12,8 +13,9 @@ from penstock.errors import LimitReached
 class Limits:
     """Counters in memory; the unfinished tasks are counted anew from the store at start."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._ctx = ctx
+        self._clock = clock
         self._free_at: dict[str, float] = {}
         self._unfinished: dict[str, int] = {}
 
@@ -24,7 +26,7 @@ class Limits:
         """
         if caller.rpm is None:
             return
-        each, at = 60.0 / caller.rpm, time.monotonic()
+        each, at = 60.0 / caller.rpm, self._clock()
         free_at = max(self._free_at.get(caller.key, 0.0), at - 60.0 + each)
         if free_at > at:
             wait = free_at - at

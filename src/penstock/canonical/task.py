@@ -101,10 +101,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=False):
 
     @property
     def shown(self) -> State:
-        """The state for readers: a move backwards is never shown, an unconfirmed cancel of a vendor that can't is."""
-        if self.canceled_at is not None and self.completed_at is not None:
-            return State.CANCELED if not self.ended else self.state
-        return self.state
+        """The state for readers: a task that was told as canceled stays so for them, whatever it comes to."""
+        return State.CANCELED if self.told_as_canceled else self.state
+
+    @property
+    def told_as_canceled(self) -> bool:
+        """Its caller was told at the moment of the cancel, because the vendor can't: we watch on, and settle."""
+        return self.canceled_at is not None and self.canceled_at == self.completed_at
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,27 +1,90 @@
-"""Pages that are no dialect's: health, readiness, metrics."""
+"""Pages that are no dialect's: the landing page, a task's page, documents, health, readiness, metrics."""
 
 from __future__ import annotations
 
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from penstock import __version__
+from penstock.console.openapi import document
+from penstock.console.readiness import Readiness
+from penstock.console.reference import reference
+from penstock.console.rendering import Pages, dressed, is_browser
+from penstock.console.task_page import TaskPage
 from penstock.context import Context
+from penstock.dialects._installed import dialects
+from penstock.errors import NotFound
+from penstock.log import logger
 
 
-def app(ctx: Context) -> Starlette:
+def app(ctx: Context) -> ASGIApp:
+    pages, readiness = Pages(ctx), Readiness(ctx)
+    task = TaskPage(ctx, pages)
+    described = document(dialects().values(), ctx.settings.public_url)
+
+    async def landing(request: Request) -> Response:
+        return pages.answer("landing.html", 200, version=__version__)
+
+    async def docs(request: Request) -> Response:
+        return pages.answer("docs.html", 200, **reference(described))
+
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(described, headers={"cache-control": "no-cache", "access-control-allow-origin": "*"})
+
     async def healthz(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(request: Request) -> Response:
         """Ready while the store writes, the disk has room, and nobody asked us to stop."""
-        if ctx.closing.is_set():
-            return JSONResponse({"ready": False, "reason": "shutting down"}, 503)
-        return JSONResponse({"ready": True})
+        reason = await readiness.reason()
+        return JSONResponse({"ready": False, "reason": reason} if reason else {"ready": True}, 503 if reason else 200)
 
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(ctx.metrics.registry), media_type="text/plain; version=0.0.4")
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+    async def refused(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        response = _in_dialect(request, status) or pages.refusal(request, status, *REFUSALS[status])
+        response.headers.update(getattr(error, "headers", None) or {})
+        return response
+
+    async def failed(request: Request, error: Exception) -> Response:
+        logger("pages").error("a page failed", path=request.url.path, error=repr(error))
+        return await refused(request, error)
+
+    routes = [
+        Route("/", landing),
+        Route("/docs", docs),
+        Route("/openapi.json", openapi),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+        Route("/static/{name}", pages.static),
+        Route("/p/{task}", task.page),
+        Route("/p/{task}/live", task.live),
+    ]
+    handlers = {404: refused, 405: refused, Exception: failed}
+    return dressed(Starlette(routes=routes, exception_handlers=handlers))
+
+
+def _in_dialect(request: Request, status: int) -> Response | None:
+    """A 404 in the words of the dialect whose prefix the path has, for clients; None for all else."""
+    if status != 404 or is_browser(request):
+        return None
+    for dialect in dialects().values():
+        if any(prefix and request.url.path.startswith(f"{prefix}/") for prefix in dialect.prefixes):
+            out = dialect.error(NotFound())
+            return Response(out.encoded(), out.status, out.headers, out.content_type)
+    return None
+
+
+REFUSALS = {
+    404: ("not_found", "There is nothing at this address. It may be mistyped, or what was here has been removed."),
+    405: ("method_not_allowed", "This address does not take requests of this kind."),
+    500: ("internal_error", "The gateway failed. Its log has the details of this request."),
+}

@@ -97,7 +97,7 @@ async def _ask(where: Path, act: str, given: dict[str, Any]) -> Any:
     return answer["result"]
 
 
-class _short:  # noqa: N801  used like a function
+class _short:
     """The path, or where it is too long for a socket, one through the directory's descriptor that means the same."""
 
     def __init__(self, where: Path) -> None:

@@ -19,7 +19,7 @@ MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?: *; *[\w.+-]+=[\w.+-]+)*", re.ASCI
 
 
 def write_body(dialect: Dialect, body: Body, http: Incoming) -> Outgoing:
-    """200 or 206; for HEAD the same without the bytes."""
+    """200, or 206 where a range was asked for."""
     file = body.file
     headers = {
         "accept-ranges": "bytes",
@@ -33,8 +33,7 @@ def write_body(dialect: Dialect, body: Body, http: Incoming) -> Outgoing:
     }
     if body.partial:
         headers["content-range"] = f"bytes {body.start}-{body.end - 1}/{file.size}"
-    stream = None if http.method == "HEAD" else body.chunks
-    return Outgoing(206 if body.partial else 200, None, headers, _told(file.content_type), stream)
+    return Outgoing(206 if body.partial else 200, None, headers, _told(file.content_type), body.chunks)
 
 
 def _told(content_type: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Raw
@@ -22,7 +22,7 @@ from penstock.wire import sse
 
 FILTERS = ("state", "model", "created_after", "created_before")
 AT_ONCE = 100
-BAR = re.compile(r"^\s*(\d{1,3})%\s*\|", re.MULTILINE)
+BAR = re.compile(r"(?:^|\r)[ \t]*(\d{1,3})%[ \t]*\|", re.MULTILINE)
 """tqdm's line, as the SDKs of Replicate look for it too."""
 
 BAR_IS_WITHIN = 4000
@@ -118,7 +118,7 @@ def _url(http: Incoming, cursor: str | None) -> str | None:
     if cursor is None:
         return None
     kept = {name: value for name, value in http.query.items() if name in (*FILTERS, "limit")}
-    return f"{http.links.base}{http.target.partition('?')[0]}?{urlencode(kept | {'cursor': cursor})}"
+    return f"{http.links.base}{quote(http.target)}?{urlencode(kept | {'cursor': cursor})}"
 
 
 class Penstock(Dialect):
@@ -147,7 +147,6 @@ class Penstock(Dialect):
         return Follow(http.path["id"], last_seen(http))
 
     @route("GET", "/files/{id}/{capability}/{name}", write_body, needs_key=False)
-    @route("HEAD", "/files/{id}/{capability}/{name}", write_body, needs_key=False)
     def download(self, http: Incoming) -> Download:
         """Download a file by its capability, whole or a range of it."""
         return Download(http.path["id"], http.path["capability"], http.header("range"))
@@ -177,6 +176,6 @@ def _data(event: Event, links: Links) -> Any:
 def _limit(said: str | None) -> int:
     if not said:
         return AT_ONCE
-    if not (said.isascii() and said.isdigit() and 0 < int(said[:9])):
+    if not (said.isascii() and said.isdigit() and int(said[:9]) > 0):
         raise CallerError(f"limit must be 1 to {AT_ONCE}")
     return min(int(said[:9]), AT_ONCE)

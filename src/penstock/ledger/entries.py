@@ -27,8 +27,10 @@ def settle(task: Task, charge: Charge) -> tuple[Step, ...]:
     """Give the hold back but for the charge."""
     back = task.hold - charge.micros
     detail = msgspec.json.encode(charge.detail).decode()
-    given = {"work": task.id, "detail": detail, "uncovered": charge.uncovered}
-    return accounts.entry(task.account, task.mode, "settle", back, **given), *_add(task, back)
+    entry = accounts.entry(
+        task.account, task.mode, "settle", back, work=task.id, detail=detail, uncovered=charge.uncovered
+    )
+    return entry, *_add(task, back)
 
 
 def release(task: Task) -> tuple[Step, ...]:

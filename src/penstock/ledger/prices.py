@@ -17,6 +17,9 @@ from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
 from penstock.store import accounts
 
+MOST = 1e9
+"""Of a unit, in one piece of work. The books hold 63 bits, and vendors send what they like."""
+
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """So many micro-dollars for each `per` of a unit."""
@@ -39,8 +42,8 @@ class Rule(msgspec.Struct, frozen=True):
 
     def charge(self, usage: Usage, hold: Micros) -> Charge:
         """What the usage comes to; never above the hold: the rest is noted as uncovered."""
-        sums = [(line, usage.get(line.unit, 0.0)) for line in self.lines]
-        total = _rounded(sum((_cost(line, amount) for line, amount in sums), Decimal(0)))
+        sums = [(line, _sane(usage.get(line.unit, 0.0))) for line in self.lines]
+        total = max(0, _rounded(sum((_cost(line, amount) for line, amount in sums), Decimal(0))))
         lines = [
             {"unit": line.unit, "amount": amount, "micros": line.micros, "per": line.per}
             for line, amount in sums
@@ -96,6 +99,11 @@ def _lines(raw: Any) -> tuple[Line, ...]:
     if any(line.micros < 0 or line.per < 1 for line in lines):
         raise CallerError("not a price: amounts can't be negative")
     return lines
+
+
+def _sane(amount: float) -> float:
+    """A vendor's figure, kept within what can be multiplied and stored; what is no number counts as nothing."""
+    return min(max(amount, 0.0), MOST) if amount == amount else 0.0
 
 
 def _cost(line: Line, amount: float) -> Decimal:

@@ -49,7 +49,7 @@ class Channels:
 
     def by_secret(self, secret: str) -> Channel | None:
         """The channel whose vendor was told this word. Fails closed: an empty word is nobody's."""
-        return next((c for c in self._by_id.values() if c.secret and secrets.compare_digest(c.secret, secret)), None)
+        return next((c for c in self._by_id.values() if c.secret and _same(c.secret, secret)), None)
 
     def every(self) -> list[Channel]:
         return [channel for channel in self._by_id.values() if channel is not SANDBOX]
@@ -95,6 +95,8 @@ class Channels:
     def _checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if not given.get("name"):
             raise CallerError("a channel needs a name")
+        if given["name"] == SANDBOX.name:
+            raise CallerError("the sandbox is built in: give the channel another name")
         if unknown := set(given) - FIELDS - {"name"}:
             raise CallerError(f"a channel has no {', '.join(sorted(unknown))}")
         provider = self._ctx.of(Providers)[given.get("provider", "")]
@@ -135,6 +137,10 @@ class Channels:
         )
 
 
+def _same(a: str, b: str) -> bool:
+    return secrets.compare_digest(a.encode("utf-8", "surrogatepass"), b.encode("utf-8", "surrogatepass"))
+
+
 def upstream_name(channel: Channel, model: str) -> str | None:
     """The vendor's name for a model of ours, or None where the channel does not serve it. An exact name beats a
     pattern; a pattern's `*` on the vendor's side stands for our name."""
@@ -143,7 +149,7 @@ def upstream_name(channel: Channel, model: str) -> str | None:
         return exact
     for pattern, upstream in channel.models.items():
         if "*" in pattern and fnmatch.fnmatchcase(model, pattern):
-            return model if upstream == pattern or upstream == "*" else upstream
+            return model if upstream == pattern else upstream.replace("*", model)
     return None
 
 

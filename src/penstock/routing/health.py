@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 
 from penstock.canonical.plan import Channel
 from penstock.context import Context
@@ -21,7 +20,7 @@ class Health:
         self._until: dict[str, float] = {}
         self._in_a_row: dict[str, int] = {}
         self._taken: dict[str, int] = {}
-        self._queued: dict[str, deque[str]] = {}
+        self._queued: dict[str, dict[str, None]] = {}  # tasks in line, first come first
 
     def failed(self, channel: Channel, error: PenstockError) -> None:
         base = next((seconds for kind, seconds in COOL_DOWN_S.items() if isinstance(error, kind)), None)
@@ -42,17 +41,25 @@ class Health:
     def has_place(self, channel: Channel) -> bool:
         return channel.concurrency is None or self._taken.get(channel.id, 0) < channel.concurrency
 
-    def take(self, channel: Channel) -> None:
+    def take(self, channel: Channel, task: str) -> None:
         self._taken[channel.id] = self._taken.get(channel.id, 0) + 1
+        self.leave(task)
 
     def wait(self, channel: Channel, task: str) -> None:
         """Line up for a place."""
-        line = self._queued.setdefault(channel.id, deque())
-        if task not in line:
-            line.append(task)
+        self._queued.setdefault(channel.id, {})[task] = None
+
+    def leave(self, task: str) -> None:
+        """This task waits no longer, wherever it stood."""
+        for line in self._queued.values():
+            line.pop(task, None)
 
     def free(self, channel: str) -> str | None:
         """Give a place back. The task that is next in line for it, if any."""
         self._taken[channel] = max(0, self._taken.get(channel, 0) - 1)
         line = self._queued.get(channel)
-        return line.popleft() if line else None
+        if not line:
+            return None
+        task = next(iter(line))
+        del line[task]
+        return task

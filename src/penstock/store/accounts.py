@@ -6,7 +6,7 @@ from sqlalchemy import case, func, select, update
 
 from penstock.canonical.usage import Micros
 from penstock.clock import now
-from penstock.errors import PenstockError
+from penstock.errors import Conflict, PenstockError
 from penstock.ids import new_id
 from penstock.store.connection import P, Row, Step, Store, compiled, inserting
 from penstock.store.tables import accounts, balances, entries, prices, tasks
@@ -60,7 +60,7 @@ _TASKS = compiled(
         (_WORKS.c.work.is_(None))
         | (_WORKS.c.holds != 1)
         | (tasks.c.state.in_(["succeeded", "failed", "canceled"]) & (_WORKS.c.closes != 1))
-        | (tasks.c.state.in_(["succeeded", "failed", "canceled"]) & (_WORKS.c.net != -tasks.c.charge))
+        | (tasks.c.state.in_(["succeeded", "failed", "canceled"]) & (_WORKS.c.net != -func.coalesce(tasks.c.charge, -1)))
         | (tasks.c.state.not_in(["succeeded", "failed", "canceled"]) & (_WORKS.c.closes != 0))
         | (tasks.c.state.not_in(["succeeded", "failed", "canceled"]) & (_WORKS.c.net != -tasks.c.hold))
     )
@@ -76,9 +76,9 @@ _PRICES = compiled(select(*prices.c).order_by(prices.c.model, prices.c.created_a
 
 
 def open_account(account: str, name: str, webhook_secret: str) -> tuple[Step, ...]:
-    at = now()
+    at, words = now(), f"there is an account named {name!r} already"
     return (
-        _ACCOUNT(id=account, name=name, webhook_secret=webhook_secret, created_at=at).must_change(1),
+        _ACCOUNT(id=account, name=name, webhook_secret=webhook_secret, created_at=at).must_change(1, Conflict(words)),
         _BALANCE(account=account, mode="live", amount=0),
         _BALANCE(account=account, mode="test", amount=0),
     )

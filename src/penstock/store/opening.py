@@ -27,7 +27,11 @@ async def open_store(settings: Settings, *, sole: bool = True) -> Store:
         from penstock.store.postgres import PostgresStore
 
         store = await PostgresStore.open(settings.database_url, sole=sole)
-        await _migrate(settings.database_url.replace("postgresql://", "postgresql+asyncpg://"))
+        try:
+            await _migrate(settings.database_url)
+        except BaseException:
+            await store.close()
+            raise
         return store
     from penstock.store.sqlite import SqliteStore
 
@@ -70,18 +74,24 @@ def _version(path: Path) -> str | None:
 
 
 def _migrate_sqlite(path: Path) -> None:
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, event
 
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None})
+    # The driver begins no transaction before DDL by itself, and a kill would leave half a migration behind.
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     with engine.begin() as connection:
         _upgrade(connection)
     engine.dispose()
 
 
 async def _migrate(url: str) -> None:
+    import asyncpg
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine(url)
+    from penstock.store.postgres import plain
+
+    # The driver reads the URL, for SQLAlchemy knows neither `postgres://` nor all of its options.
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(plain(url)))
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
     await engine.dispose()

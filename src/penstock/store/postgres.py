@@ -11,9 +11,14 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from penstock.errors import GatewayError, StorageFull
 from penstock.store.connection import Row, Statement, Step, ran
 
-DIALECT = PGDialect_asyncpg()
+DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 NODE_LOCK = 0x70656E73746F636B  # "penstock": one node until the many-node alarm exists
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+def plain(url: str) -> str:
+    """The URL as the driver knows it, without SQLAlchemy's name for it."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
 class PostgresStore:
@@ -26,14 +31,13 @@ class PostgresStore:
     @classmethod
     async def open(cls, url: str, *, sole: bool = False) -> PostgresStore:
         """`sole`: hold the advisory lock of the one serving node; raises GatewayError where another one has it."""
-        plain = url.replace("postgresql+asyncpg://", "postgresql://")
         lock = None
         if sole:
-            lock = await asyncpg.connect(plain)
+            lock = await asyncpg.connect(plain(url))
             if not await lock.fetchval("SELECT pg_try_advisory_lock($1)", NODE_LOCK):
                 await lock.close()
                 raise GatewayError("another penstock node serves this database already; one node per database for now")
-        pool = await asyncpg.create_pool(plain, min_size=2, max_size=16)
+        pool = await asyncpg.create_pool(plain(url), min_size=2, max_size=16)
         return cls(pool, lock)
 
     async def write(self, *steps: Step) -> None:

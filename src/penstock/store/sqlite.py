@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from penstock.errors import PenstockError, StorageFull
+from penstock.errors import StorageFull
 from penstock.store.connection import Row, Statement, Step, ran
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
@@ -117,17 +117,21 @@ def _open(path: Path, *, reads_only: bool = False) -> sqlite3.Connection:
 
 
 def _commit(db: sqlite3.Connection, batch: list[_Write]) -> list[BaseException | None]:
-    """Run each write in its own savepoint and commit them together. The outcomes, in order: None, or what to raise."""
+    """Run each write in its own savepoint and commit them together. The outcomes, in order: None, or what to raise.
+
+    What breaks the database itself (disk, file) fails the whole batch; anything else only the write that it is in.
+    """
     outcomes: list[BaseException | None] = []
     try:
         db.execute("BEGIN IMMEDIATE")
         for steps, _ in batch:
             outcomes.append(_run(db, steps))
         db.execute("COMMIT")
-    except sqlite3.Error as error:
+    except Exception as error:  # noqa: BLE001  the thread must live: the next batch may fit
         if db.in_transaction:
             db.execute("ROLLBACK")
-        return [outcome or _ours(error) for outcome in outcomes] + [_ours(error)] * (len(batch) - len(outcomes))
+        failed = _ours(error)
+        return [outcomes[n] or failed if n < len(outcomes) else failed for n in range(len(batch))]
     return outcomes
 
 
@@ -138,7 +142,9 @@ def _run(db: sqlite3.Connection, steps: tuple[Step, ...]) -> BaseException | Non
             if step.statement is not None:
                 compiled = step.statement.compiled(DIALECT)
                 step.check(db.execute(compiled.sql, compiled.line_up(step.params)).rowcount)
-    except (PenstockError, sqlite3.IntegrityError, KeyError, TypeError, OverflowError) as error:
+    except Exception as error:
+        if isinstance(error, sqlite3.OperationalError) or not db.in_transaction:
+            raise
         db.execute("ROLLBACK TO w")
         db.execute("RELEASE w")
         return error
@@ -146,6 +152,6 @@ def _run(db: sqlite3.Connection, steps: tuple[Step, ...]) -> BaseException | Non
     return None
 
 
-def _ours(error: sqlite3.Error) -> BaseException:
+def _ours(error: Exception) -> Exception:
     full = "full" in str(error) or "disk I/O" in str(error)
     return StorageFull() if full else error

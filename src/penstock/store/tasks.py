@@ -131,7 +131,7 @@ async def page(
     whose = {} if account is None else {"account": account, "mode": mode}
     given = {"cursor": cursor, "limit": limit, "state": state, "model": model, "source": source}
     rows = await store.all(query, since=since, until=until, **whose, **given)
-    found = [Task(*row) for row in rows]
+    found = [_read(row) for row in rows]
     return found[::-1] if newer else found
 
 
@@ -140,7 +140,9 @@ async def events_after(store: Store, task: TaskId, after: int) -> list[Event]:
 
 
 def _task(row: Sequence[object] | None) -> Task | None:
-    if row is None:
-        return None
+    return None if row is None else _read(row)
+
+
+def _read(row: Sequence[object]) -> Task:
     task = Task(*row)  # type: ignore[arg-type]
-    return msgspec.structs.replace(task, state=State(task.state))
+    return msgspec.structs.replace(task, state=State(task.state), data_removed=bool(task.data_removed))

@@ -138,6 +138,8 @@ def _leave(ctx: Context, task: Task, ended: Task) -> None:
     watches.changed(task.id)
     if task.state in AT_VENDOR and task.channel:
         free_place(ctx, task.channel)
+    else:
+        ctx.of(Health).leave(task.id)
 
 
 def free_place(ctx: Context, channel: str) -> None:

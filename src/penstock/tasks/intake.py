@@ -32,7 +32,7 @@ from penstock.errors import (
     Stale,
     UnknownVersion,
 )
-from penstock.ids import new_id
+from penstock.ids import made_at, new_id
 from penstock.ledger import Prices, Rule, hold
 from penstock.ledger.prices import Line
 from penstock.routing import Channels
@@ -149,10 +149,10 @@ async def _target(ctx: Context, caller: Caller, command: Submit) -> Target:
     if command.version:
         found = known.version(command.version)
         if found is not None:
-            model, version = found
-            if command.model and command.model != model.path:
+            path, version = found[0].path, found[1].id
+            if command.model and command.model != path:
                 raise UnknownVersion()
-            return _allowed(caller, Target(model.path, version.id, found))
+            return _allowed(caller, Target(path, version, found))
         if command.model and known.find(command.model) is None and _open(ctx, command.model):
             return Target(command.model, command.version, None)
         raise NotFound() if command.in_path else UnknownVersion()
@@ -241,7 +241,7 @@ _FILE_FIELDS: dict[str, set[str]] = {}
 def _task(
     ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, known_files: dict[str, str]
 ) -> Task:
-    at = now()
+    at = made_at(id)
     rule = _rule(ctx, caller, target)
     longest_s = target.known[0].longest_s if target.known else ctx.settings.longest_s
     most = rule.most(_bounds(target, command.input, longest_s))
@@ -348,6 +348,8 @@ async def again(ctx: Context, old: Task) -> Task:
     input = msgspec.json.decode(old.input)
     caller = Caller(old.key, old.account, "", old.mode)
     version = None if old.version == HIDDEN else old.version
-    given = {"webhook": old.webhook, "webhook_events": tuple(filter(None, old.webhook_events.split(",")))}
-    command = Submit(old.dialect, input, old.input.encode(), old.model, version, **given)
+    events = tuple(filter(None, old.webhook_events.split(",")))
+    command = Submit(
+        old.dialect, input, old.input.encode(), old.model, version, webhook=old.webhook, webhook_events=events
+    )
     return await submit(ctx, caller, command)

@@ -21,7 +21,7 @@ async def resume(ctx: Context) -> int:
         limits.resume(key)
         channel = channels.get(channel_id or "") or SANDBOX
         if state in AT_VENDOR:
-            health.take(channel)
+            health.take(channel, task)
         alarm.arm(task, at)
     ctx.metrics.unfinished.set(len(rows))
     await ctx.of(Outbox).load()

@@ -33,10 +33,12 @@ class Watch(msgspec.Struct):
 
     def again_s(self) -> float:
         """How long until the next look."""
-        age_s = (now() - self.began) / 1e9
+        at = now()
+        next_s = self.endpoint.polls.next_s((at - self.began) / 1e9)
         if self.failures:
-            return min(self.endpoint.polls.next_s(age_s) * 2 ** min(self.failures, 6), 60.0)
-        return self.endpoint.polls.next_s(age_s)
+            next_s = min(next_s * 2 ** min(self.failures, 6), 60.0)
+        last = min(self.until, self.deadline or self.until)
+        return min(next_s, max(0.0, (last - at) / 1e9))  # a deadline is kept to the moment
 
     def doubt_lasts(self) -> bool:
         """Whether what was doubted just now has been in doubt for long."""

@@ -14,6 +14,7 @@ from penstock.calls import converse
 from penstock.canonical.media import OpenJob
 from penstock.canonical.plan import Channel, Deployment
 from penstock.canonical.task import Report, State, Task, TaskId
+from penstock.catalog import defaults
 from penstock.catalog.loaded import catalog
 from penstock.clock import after, now
 from penstock.context import Context
@@ -29,6 +30,7 @@ from penstock.errors import (
     UpstreamUnreachable,
 )
 from penstock.log import logger
+from penstock.providers._base import TaskEndpoint
 from penstock.routing import SANDBOX, Channels, Health, plan
 from penstock.store import tasks
 from penstock.tasks import assets, ending, events, webhooks
@@ -65,22 +67,13 @@ async def submit(ctx: Context, task: Task) -> None:
         return
     channel, endpoint = deployment.channel, ctx.of(Watches).endpoint(deployment.channel)
     try:
-        job = await _job(ctx, task, deployment)
-    except CallerError as error:
+        job, intent = await _intend(ctx, task, deployment)
+    except BaseException as error:
+        ending.free_place(ctx, channel.id)
+        if not isinstance(error, CallerError):
+            raise
         await ending.end(ctx, task, State.FAILED, error=str(error), code=error.code)
         return
-    at = now()
-    intent = replace(
-        task,
-        state=State.SUBMITTING,
-        channel=channel.id,
-        upstream_model=deployment.upstream_model,
-        submitted_at=at,
-        moved_at=at,
-        due_at=at,
-    )
-    await ctx.store.write(tasks.move(task, intent))
-    ctx.of(Health).take(channel)
     ctx.faults.reach("submit.intent")
     try:
         report = await converse(ctx, channel, endpoint.submit(job, task.id), creates=True)
@@ -97,8 +90,26 @@ async def submit(ctx: Context, task: Task) -> None:
         await accept(ctx, task.id, report)
 
 
+async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[OpenJob, Task]:
+    """Make the job ready, and write down that it is about to leave."""
+    job = await _job(ctx, task, deployment)
+    at = now()
+    intent = replace(
+        task,
+        state=State.SUBMITTING,
+        channel=deployment.channel.id,
+        upstream_model=deployment.upstream_model,
+        submitted_at=at,
+        moved_at=at,
+        due_at=at,
+    )
+    await ctx.store.write(tasks.move(task, intent))
+    return job, intent
+
+
 async def _choose(ctx: Context, task: Task) -> Deployment | None:
-    """The best deployment with a place. None: the task was ended. Raises Retry where one must be waited for."""
+    """The best deployment with a place, which is taken. None: the task was ended. Raises Retry where one must be waited
+    for."""
     refused_by = [channel for channel in task.refused_by.split(",") if channel]
     found = plan(ctx, task.model, task.mode, refused_by)
     if not found:
@@ -108,11 +119,13 @@ async def _choose(ctx: Context, task: Task) -> Deployment | None:
     health = ctx.of(Health)
     ready = [d for d in found if health.has_place(d.channel) and not health.cooling_s(d.channel)]
     if ready:
+        health.take(ready[0].channel, task.id)
         return ready[0]
     for deployment in found:
         if not health.has_place(deployment.channel):
             health.wait(deployment.channel, task.id)
-    raise Retry(min(health.cooling_s(d.channel) or 5.0 for d in found))
+    rest_s = min(health.cooling_s(d.channel) or 5.0 for d in found)
+    raise Retry(min(rest_s, max(0.0, (_latest(task) - now()) / 1e9)))
 
 
 async def _job(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
@@ -121,10 +134,11 @@ async def _job(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
     version = (model.version(task.version) or model.latest) if model else None
     inline = ctx.of(Watches).endpoint(channel).inlines
     base = assets.callback_base(ctx, channel)
+    input = await assets.ready(ctx, task, channel, inline=inline)
     return OpenJob(
         model=task.model,
         upstream_model=deployment.upstream_model,
-        input=await assets.ready(ctx, task, channel, inline=inline),
+        input=defaults(version, input) if version and channel is SANDBOX else input,
         version=None if model and model.official or task.version == "hidden" else task.version,
         kind=model.kind if model else "text",
         callback=f"{base}/internal/hooks/{channel.secret}/{task.id}" if base and channel is not SANDBOX else None,
@@ -141,10 +155,7 @@ async def accept(ctx: Context, id: TaskId, report: Report) -> None:
         if task is None or task.ended:
             return
         at = now()
-        state = State.RUNNING
-        if task.canceled_at is not None and task.state is State.SUBMITTING:
-            state = State.CANCELING
-        moved = replace(task, state=state, ref=report.ref or task.ref or id, moved_at=at, due_at=at)
+        moved = replace(task, state=State.RUNNING, ref=report.ref or task.ref or id, moved_at=at, due_at=at)
         if report.state in ENDS and task.state in (State.SUBMITTING, State.UNCERTAIN):
             return await observe(ctx, replace(task, ref=moved.ref), report)
         if task.state not in (State.SUBMITTING, State.UNCERTAIN):
@@ -154,6 +165,8 @@ async def accept(ctx: Context, id: TaskId, report: Report) -> None:
         except Stale:
             continue
         ctx.faults.reach("submit.accepted")
+        if moved.canceled_at is not None:
+            raise Retry(0.0)  # its caller cancelled it meanwhile: `run` sees to that
         return await observe(ctx, moved, report)
     raise Retry(0.1)
 
@@ -161,32 +174,39 @@ async def accept(ctx: Context, id: TaskId, report: Report) -> None:
 async def _turned_down(ctx: Context, task: Task, channel: Channel, error: UpstreamError) -> None:
     """Surely not accepted: another deployment, or later. Busy and unreachable channels rest; others are not asked
     again for this task."""
-    ctx.of(Health).failed(channel, error)
+    if channel is not SANDBOX:
+        ctx.of(Health).failed(channel, error)
     transient = isinstance(error, UpstreamBusy | UpstreamUnreachable)
     refused_by = task.refused_by if transient else ",".join(filter(None, [task.refused_by, channel.id]))
     code, words = error.code, str(error)
     if isinstance(error, ChannelRejected):  # our own account's trouble, which is not the caller's to read
         logger("worker").warning("channel rejected us", channel=channel.name, reason=words)
         words = "No channel could take this model's work. The operator has been told."
-    at = now()
-    back = replace(
-        task,
-        state=State.QUEUED,
-        attempt=task.attempt + 1,
-        channel=None,
-        upstream_model=None,
-        refused_by=refused_by,
-        error=words,
-        error_code=code,
-        moved_at=at,
-        due_at=at,
-    )
-    back, noted = events.append(back, ("note", f"{channel.name}: {code}"))
-    try:
-        await ctx.store.write(tasks.move(task, back), *noted)
-    finally:
+    for _ in range(20):
+        current = await tasks.get(ctx.store, task.id)
+        if current is None or current.state is not State.SUBMITTING:
+            raise Retry(0.0)
+        at = now()
+        back = replace(
+            current,
+            state=State.QUEUED,
+            attempt=current.attempt + 1,
+            channel=None,
+            upstream_model=None,
+            refused_by=refused_by,
+            error=words,
+            error_code=code,
+            moved_at=at,
+            due_at=at,
+        )
+        back, noted = events.append(back, ("note", f"{channel.name}: {code}"))
+        try:
+            await ctx.store.write(tasks.move(current, back), *noted)
+        except Stale:
+            continue  # its caller cancelled it just now
         ending.free_place(ctx, channel.id)
-    raise Retry(0.0)
+        break
+    raise Retry((error.retry_after_s or 0.1) if channel is SANDBOX else 0.0)
 
 
 async def _give_up(ctx: Context, task: Task, words: str, code: str) -> None:
@@ -227,28 +247,41 @@ async def resolve(ctx: Context, task: Task) -> None:
     channel = ctx.of(Channels).get(task.channel or "")
     if task.report:
         return await accept(ctx, task.id, msgspec.json.decode(task.report, type=Report))
-    age_s = (now() - (task.submitted_at or task.created_at)) / 1e9
-    if channel is None or age_s > ctx.settings.uncertain_s:
+    doubt_s, sent_s = (now() - task.moved_at) / 1e9, (now() - (task.submitted_at or task.created_at)) / 1e9
+    left_s = ctx.settings.uncertain_s - doubt_s
+    endpoint = ctx.of(Watches).endpoint(channel) if channel else None
+    if channel is None or endpoint is None or (left_s < 0 and not can_be_asked(channel, endpoint)):
         return await _fate_unknown(ctx, task)
-    endpoint = ctx.of(Watches).endpoint(channel)
     repeats = honours_keys(channel, endpoint)
     try:
         if can_be_asked(channel, endpoint):
             found = await converse(ctx, channel, endpoint.find(task.id))
             if found is not None:
                 return await accept(ctx, task.id, found)
-            if age_s < ctx.settings.find_grace_s:
-                raise Retry(ctx.settings.find_grace_s - age_s)  # ours may still be on its way
+            if sent_s < ctx.settings.find_grace_s:
+                raise Retry(ctx.settings.find_grace_s - sent_s)  # ours may still be on its way
+            if task.canceled_at is not None:
+                await ending.end(ctx, task, State.CANCELED)
+                return
             repeats = True  # it surely has none
         if repeats:
-            job = await _job(ctx, task, Deployment(channel, task.upstream_model or task.model))
-            ctx.faults.reach("resubmit.before")
-            return await accept(ctx, task.id, await converse(ctx, channel, endpoint.submit(job, task.id), creates=True))
+            report = await _send_again(ctx, task, channel, endpoint)
+            return await accept(ctx, task.id, report)
     except CallerError as error:
         return await _give_up(ctx, task, str(error), error.code)
     except UpstreamError as error:
-        raise Retry(min(max(1.0, error.retry_after_s or age_s / 4), 30.0)) from None
-    raise Retry(min(max(0.2, ctx.settings.uncertain_s - age_s), 30.0))
+        if left_s < 0:
+            return await _fate_unknown(ctx, task)
+        raise Retry(min(max(1.0, error.retry_after_s or doubt_s / 4), 30.0)) from None
+    raise Retry(min(max(0.2, left_s), 30.0))
+
+
+async def _send_again(ctx: Context, task: Task, channel: Channel, endpoint: TaskEndpoint) -> Report:
+    """The same create under the same tag. When it left is on disk first: who then dies must not ask for it too soon."""
+    job = await _job(ctx, task, Deployment(channel, task.upstream_model or task.model))
+    await ctx.store.write(tasks.move(task, replace(task, submitted_at=now())))
+    ctx.faults.reach("resubmit.before")
+    return await converse(ctx, channel, endpoint.submit(job, task.id), creates=True)
 
 
 async def _fate_unknown(ctx: Context, task: Task) -> None:
@@ -305,6 +338,8 @@ async def poll(ctx: Context, watch: Watch) -> None:
     else:
         watch.failures = 0
     ctx.metrics.steps.labels("polled").inc()
+    if ctx.of(Watches).get(watch.id) is not watch:
+        raise Retry(0.0)  # the task was changed meanwhile, by a cancel or a callback
     if report.doubt is not None:
         if watch.doubt_lasts():
             return await _verdict(ctx, watch.id, Report(State.FAILED, reason=report.doubt, code=report.code or "lost"))
@@ -339,7 +374,9 @@ async def observe(ctx: Context, task: Task, report: Report) -> None:
             if task.report:
                 watches.changed(task.id)
             ctx.faults.reach("progress.committed")
-        watch = ctx.of(Watches).get(task.id) or ctx.of(Watches).begin(seen)
+        watch = ctx.of(Watches).get(task.id)
+        if watch is None and seen.state is State.RUNNING:
+            watch = ctx.of(Watches).begin(seen)
         raise Retry(watch.again_s() if watch else 1.0)
     if seen != task and steps:
         await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))
@@ -385,6 +422,8 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
         happened += [("output", item) for item in _new_items(old, output, ended=report.state in ENDS)]
         hooks.append("output")
     metrics = msgspec.json.decode(task.metrics) | report.metrics
+    if task.told_as_canceled:
+        happened, hooks = [], []  # its last word was said
     seen = replace(
         task,
         output=encoded if encoded is not None else task.output,
@@ -423,10 +462,9 @@ async def _output_lost(ctx: Context, task: Task, report: Report, error: Penstock
 
 async def stop(ctx: Context, task: Task) -> None:
     """canceling: ask the vendor to stop, and watch until it has; within a bound, where it can."""
-    if task.report:
-        report = msgspec.json.decode(task.report, type=Report)
-        if report.state in ENDS:
-            return await observe(ctx, task, report)
+    told = msgspec.json.decode(task.report, type=Report) if task.report else None
+    if told is not None and told.state in ENDS:
+        return await observe(ctx, task, told)
     watches = ctx.of(Watches)
     channel = ctx.of(Channels).get(task.channel or "")
     if channel is None or task.ref is None:
@@ -435,11 +473,9 @@ async def stop(ctx: Context, task: Task) -> None:
     endpoint = watches.endpoint(channel)
     waited_s = (now() - (task.canceled_at or task.moved_at)) / 1e9
     try:
-        report_now = None
-        if endpoint.cancellable:
-            report_now = await converse(ctx, channel, endpoint.cancel(task.ref))
-            ctx.faults.reach("cancel.asked")
-        report = report_now or await converse(ctx, channel, endpoint.watch(task.ref))
+        answer = await converse(ctx, channel, endpoint.cancel(task.ref)) if endpoint.cancellable else None
+        ctx.faults.reach("cancel.asked")
+        report = answer or await converse(ctx, channel, endpoint.watch(task.ref))
     except UpstreamForgot:
         await ending.end(ctx, task, State.CANCELED)
         return
@@ -466,7 +502,7 @@ async def stop(ctx: Context, task: Task) -> None:
 async def _out_of_time(ctx: Context, task: Task) -> bool:
     """End a queued task whose deadline passed, or that waited for as long as its model ever takes."""
     at = now()
-    if task.deadline and at >= task.deadline:
+    if task.canceled_at is not None or (task.deadline and at >= task.deadline):
         await ending.end(ctx, replace(task, canceled_at=at), State.CANCELED)
         return True
     if at >= after(task.longest_s, task.created_at):
@@ -474,6 +510,12 @@ async def _out_of_time(ctx: Context, task: Task) -> bool:
         await ending.end(ctx, task, State.FAILED, error=words, code=task.error_code or "timed_out")
         return True
     return False
+
+
+def _latest(task: Task) -> int:
+    """When a queued task has waited for long enough."""
+    latest = after(task.longest_s, task.created_at)
+    return min(latest, task.deadline) if task.deadline else latest
 
 
 async def _overdue(ctx: Context, watch: Watch) -> None:

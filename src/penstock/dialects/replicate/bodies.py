@@ -13,13 +13,13 @@ import msgspec
 
 from penstock.errors import CallerError, InvalidField, InvalidInput
 
-KINDS = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
+KINDS: dict[str, Any] = {"string": str, "boolean": bool, "integer": int, "object": dict, "array": list}
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one field holds. `word` is JSON Schema's type; `items` the strings that may be in an array. A null stands for
-    a field that is not there, unless the field is required."""
+    """What one field holds. `word` is JSON Schema's type, `items` the strings that may be in an array. A null is taken
+    as a field that is not there, unless the field is required."""
 
     word: str
     required: bool = False

@@ -34,7 +34,7 @@ def model(card: ModelCard, links: Links) -> Shown:
         "license_url": card.license_url,
         "run_count": card.run_count,
         "cover_image_url": card.cover,
-        "default_example": card.example,
+        "default_example": None,  # it would have to be a whole prediction
         "latest_version": version(card.versions[0]) if card.versions else None,
     }
 

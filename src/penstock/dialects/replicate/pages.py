@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from penstock.canonical.task import Page
 from penstock.dialects._base import Incoming, Outgoing
@@ -19,4 +19,4 @@ def _url(http: Incoming, cursor: str | None) -> str | None:
     if cursor is None:
         return None
     query = {name: value for name, value in http.query.items() if name != "cursor"} | {"cursor": cursor}
-    return f"{http.links.base}{http.target.partition('?')[0]}?{urlencode(query)}"
+    return f"{http.links.base}{quote(http.target)}?{urlencode(query)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
 
 import msgspec
 
@@ -56,14 +55,9 @@ class Predictions(Dialect):
 
     @route("POST", "/models/{owner}/{name}/predictions", write_made)
     def create_with_model(self, http: Incoming) -> Submit:
-        """Create a prediction with a model."""
+        """Create a prediction with a model. Tools that encode the slash in `owner%2Fname` come here too."""
         model = f"{http.path['owner']}/{http.path['name']}"
         return self._submit(http, read(http.body, BODY), model=model, in_path=True)
-
-    @route("POST", "/models/{model}/predictions", write_made)
-    def create_with_encoded_model(self, http: Incoming) -> Submit:
-        """The same where a client has encoded the slash between owner and name."""
-        return self._submit(http, read(http.body, BODY), model=unquote(http.path["model"]), in_path=True)
 
     @route("POST", "/deployments/{owner}/{name}/predictions", write_made)
     def create_with_deployment(self, http: Incoming) -> Submit:

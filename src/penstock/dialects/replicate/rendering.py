@@ -87,7 +87,7 @@ def prediction(task: Task, links: Links, inlined: Mapping[str, str] | None = Non
 
 
 def unbegun(task: Task, links: Links) -> bytes:
-    """For a create that waited in vain: its clients take any status but `starting` for the end, and return no output."""
+    """For a create that waited in vain: clients take any status but `starting` for the end, and return no output."""
     early = msgspec.structs.replace(task, state=State.QUEUED, started_at=None, output=None)
     return prediction(early, links)
 

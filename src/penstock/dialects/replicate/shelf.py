@@ -106,8 +106,11 @@ class Shelf(Dialect):
 
     @route("QUERY", "/models", write_found_models)
     def query_models(self, http: Incoming) -> List:
-        """Search for models: the body is the text."""
-        return List("search", limit=100, filters={"query": http.body.decode("utf-8", "replace").strip()})
+        """Search for models: the body is the text, which two of the three SDKs send as a JSON string."""
+        text = http.body.decode("utf-8", "replace").strip()
+        if text.startswith('"') and text.endswith('"'):
+            text = str(http.json())
+        return List("search", limit=100, filters={"query": text})
 
     @route("GET", "/search", write_found)
     def search(self, http: Incoming) -> List:

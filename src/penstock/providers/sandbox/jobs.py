@@ -13,7 +13,7 @@ from penstock.providers.sandbox import orders, script, words
 from penstock.providers.sandbox.orders import Order
 
 QUEUED_S = 0.1
-LIFE_S = {"image": (0.5, 1.0, 3.0), "video": (0.02, 2.0, 6.0), "audio": (0.06, 2.0, 6.0), "text": (0.0, 2.0, 2.0)}
+LIFE_S = {"image": (1.0, 1.0, 3.0), "video": (0.02, 2.0, 6.0), "audio": (0.06, 2.0, 6.0), "text": (0.0, 2.0, 2.0)}
 """How long a job runs: a share of what the real model usually takes, within two bounds in seconds, so that it can be
 watched and doesn't bore."""
 OTHER_LIFE_S = (0.2, 0.5, 2.0)

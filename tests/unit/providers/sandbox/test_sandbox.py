@@ -49,7 +49,7 @@ class Bench:
         self.vendor = Vendor(self.folder, self.clock)
 
     async def submit(self, prompt="a fox in the snow", tag=TAG, **facts) -> Report:
-        facts = {"model": "acme/picture", "kind": "image", "output_schema": FILE, "usual_s": 4.0, **facts}
+        facts = {"model": "acme/picture", "kind": "image", "output_schema": FILE, "usual_s": 2.0, **facts}
         input = {"prompt": prompt, **facts.pop("input", {})}
         job = OpenJob(upstream_model=facts["model"], input=input, **facts)
         return await converse(self.endpoint.submit(job, tag), self.vendor)
@@ -402,3 +402,10 @@ def fits(value, schema) -> bool:
     if schema["type"] == "array":
         return all(fits(item, schema["items"]) for item in value)
     return isinstance(value, str)
+
+
+async def test_a_job_of_another_version_is_forgotten(bench):
+    await bench.submit()
+    (bench.folder / "jobs" / f"{TAG}.json").write_bytes(b'{"kind":')
+    bench.restart()
+    assert await bench.find() is None
