@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     ignored_auth,
@@ -16,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from penstock.console.openapi import document
+from penstock.dialects._installed import dialects
 from tests.live import Live
 
 CHECKS: list[Callable[..., Any]] = [
@@ -27,25 +31,30 @@ CHECKS: list[Callable[..., Any]] = [
     ignored_auth,
 ]
 WAITS_MOST_S = 10.0
+DOCUMENT = document(dialects().values(), "http://127.0.0.1")
+OPERATIONS = {one.label: one for one in (found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations())}
 
 
-@pytest.fixture(scope="session")
-def api(live: Live) -> Any:
-    return schemathesis.openapi.from_url(f"{live.url}/openapi.json")
+def test_the_document_is_served(live: Live) -> None:
+    with urllib.request.urlopen(f"{live.url}/openapi.json") as reply:
+        served = json.load(reply)
+    assert served == DOCUMENT | {"servers": [{"url": live.url}]}
 
 
-described = schemathesis.pytest.from_fixture("api")
-
-
-@described.parametrize()
-@settings(
-    max_examples=5,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_answers_are_as_described(case: schemathesis.Case, live: Live) -> None:
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_answers_are_as_described(label: str, live: Live) -> None:
     headers = {"Authorization": f"Bearer {live.test_key}"}
-    case.call_and_validate(headers=headers, timeout=WAITS_MOST_S, checks=CHECKS)
+
+    @settings(
+        max_examples=5,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=OPERATIONS[label].as_strategy())
+    def answers(case: schemathesis.Case) -> None:
+        case.call_and_validate(base_url=live.url, headers=headers, timeout=WAITS_MOST_S, checks=CHECKS)
+
+    answers()

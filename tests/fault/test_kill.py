@@ -158,8 +158,9 @@ def _tell(story: Story, gateway: Gateway, upstream: Counting, hooks: WebhookRece
     charge = RUN_MICROS if ended["status"] == "succeeded" else 0
     assert facts["charge"] == charge
     assert gateway.balance() == BALANCE - charge
-    gateway.books_balance()
     was_told(gateway, hooks, mailbox, ended["status"])
+    gateway.live.kill()
+    assert gateway.errors_in_the_books() == []
 
 
 def create(story: Story, gateway: Gateway, hook: str) -> str | None:

@@ -86,6 +86,8 @@ def test_no_rooms_need_each_other() -> None:
     rings = [(a, b) for a in needs for b in needs[a] if a < b and a in needs.get(b, ())]
     assert rings == []
     done: set[str] = set()
-    while ready := {room for room in needs if room not in done and needs[room] - {room} <= done | (FLOOR.keys() - needs.keys())}:
+    while ready := {
+        room for room in needs if room not in done and needs[room] - {room} <= done | (FLOOR.keys() - needs.keys())
+    }:
         done |= ready
     assert needs.keys() - done == set(), "these go round in a circle"

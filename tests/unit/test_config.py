@@ -48,7 +48,9 @@ def test_networks_and_origins_are_lists_with_commas(monkeypatch: pytest.MonkeyPa
 
 
 def test_it_is_frozen_and_shows_no_secret() -> None:
-    settings = load(secret="canary-1", database_url="postgresql://u:canary-2@h/d", channels=({"credential": "canary-3"},))
+    settings = load(
+        secret="canary-1", database_url="postgresql://u:canary-2@h/d", channels=({"credential": "canary-3"},)
+    )
     assert "canary" not in repr(settings)
     with pytest.raises(ValidationError):
         settings.port = 1  # type: ignore[misc]

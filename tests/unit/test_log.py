@@ -47,7 +47,9 @@ def test_no_secret_is_ever_written(capsys: pytest.CaptureFixture[str], form: str
     deep: object = {"here": secret}
     for _ in range(9):
         deep = {"in": [deep, (secret,), {secret}]}
-    logger.info(f"got {secret}", value=secret, nested=deep, bytes=secret.encode(), held=Holder(secret), **{"a": {secret: 1}})
+    logger.info(
+        f"got {secret}", value=secret, nested=deep, bytes=secret.encode(), held=Holder(secret), **{"a": {secret: 1}}
+    )
     logger.info("by name", authorization="C4nary", headers={"x-api-key": "C4nary", "Cookie": "C4nary"}, key="C4nary")
     plain.warning("got %s", secret)
     for speak in (logger.exception, plain.exception):

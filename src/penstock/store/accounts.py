@@ -60,7 +60,10 @@ _TASKS = compiled(
         (_WORKS.c.work.is_(None))
         | (_WORKS.c.holds != 1)
         | (tasks.c.state.in_(["succeeded", "failed", "canceled"]) & (_WORKS.c.closes != 1))
-        | (tasks.c.state.in_(["succeeded", "failed", "canceled"]) & (_WORKS.c.net != -func.coalesce(tasks.c.charge, -1)))
+        | (
+            tasks.c.state.in_(["succeeded", "failed", "canceled"])
+            & (_WORKS.c.net != -func.coalesce(tasks.c.charge, -1))
+        )
         | (tasks.c.state.not_in(["succeeded", "failed", "canceled"]) & (_WORKS.c.closes != 0))
         | (tasks.c.state.not_in(["succeeded", "failed", "canceled"]) & (_WORKS.c.net != -tasks.c.hold))
     )

@@ -28,7 +28,8 @@ async def open_store(settings: Settings, *, sole: bool = True) -> Store:
 
         store = await PostgresStore.open(settings.database_url, sole=sole)
         try:
-            await _migrate(settings.database_url)
+            if await store.version() != head():
+                await _migrate(settings.database_url)
         except BaseException:
             await store.close()
             raise

@@ -56,6 +56,14 @@ class PostgresStore:
 
     scan = all
 
+    async def version(self) -> str | None:
+        """The newest migration that was run here; None before the first."""
+        try:
+            found: str | None = await self._pool.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.UndefinedTableError:
+            return None
+        return found
+
     async def close(self) -> None:
         await self._pool.close()
         if self._lock is not None:

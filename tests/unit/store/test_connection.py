@@ -91,7 +91,9 @@ UNFIT = {
     "a value of the wrong kind": lambda: accounts.add("a", "live", object()),
     "a number that is too large": lambda: accounts.add("a", "live", 2**70),
     "text that is no text": lambda: tasks.insert(task(logs="\ud800")),
-    "a duplicate": lambda: keys.insert(id="k1", account="a", name="", mode="", prefix="", hash=b"1", rpm=1, concurrency=1),
+    "a duplicate": lambda: keys.insert(
+        id="k1", account="a", name="", mode="", prefix="", hash=b"1", rpm=1, concurrency=1
+    ),
     "a null where none may be": lambda: tasks.insert(task(account=None)),
 }
 
