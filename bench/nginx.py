@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import subprocess
 import time
@@ -14,7 +15,7 @@ from bench import machine
 from bench.ports import free_port
 
 CONFIG = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; user {user}; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; default_type application/json; keepalive_requests 1000000000; keepalive_timeout 300s;
@@ -43,7 +44,7 @@ class Nginx:
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, port=self.port, locations=locations))
+        config.write_text(CONFIG.format(user=getpass.getuser(), folder=folder, port=self.port, locations=locations))
         command = ["nginx", "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(config)]
         self.process = subprocess.Popen(command, preexec_fn=lambda: machine.pin(core))
         _wait_until_open(self.url)

@@ -25,7 +25,19 @@ from penstock.store import Step, tasks
 MODEL = "kwaivgi/kling-v1.6-standard"
 INPUT = {"prompt": "a paper boat on a lake at sunset, seen from the shore", "duration": 5, "aspect_ratio": "16:9"}
 HOLD = 250_000
+GET = "/replicate/v1/predictions/"
 AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Create:
+    """A request that makes a task."""
+
+    path: str = f"/replicate/v1/models/{MODEL}/predictions"
+    body: str = msgspec.json.encode({"input": INPUT}).decode()
+
+
+CREATE = Create()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Live:
     environment: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     port: int = 0
+    ready_at: str = "/readyz"
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -132,9 +133,11 @@ class Live:
             raise RuntimeError(f"penstock {' '.join(args)} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def keys(self, name: str, *, account: str = "default", mode: str = "test") -> dict[str, str]:
+    def keys(
+        self, name: str, *, account: str = "default", mode: str = "test", options: tuple[str, ...] = ()
+    ) -> dict[str, str]:
         """A new key as `keys create --json` prints it: `id`, `name`, `key`, `mode`, `account`."""
-        made = self.cli("keys", "create", "--name", name, f"--{mode}", "--account", account, "--json")
+        made = self.cli("keys", "create", "--name", name, f"--{mode}", "--account", account, "--json", *options)
         return dict(json.loads(made))
 
     def log_tail(self, lines: int = 60) -> str:
@@ -159,7 +162,7 @@ class Live:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5, context=self.tls) as reply:
+            with urllib.request.urlopen(f"{self.url}{self.ready_at}", timeout=5, context=self.tls) as reply:
                 return bool(reply.status == 200)
         except OSError:  # refused, reset, or an HTTP error: not yet
             return False

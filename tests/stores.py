@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,9 +28,14 @@ KINDS = ("sqlite", "postgres")
 
 
 class Postgres:
-    """A PostgreSQL server of the session's own, on a socket in `folder`. Its disk is not synced: tests cut no power."""
+    """A PostgreSQL server of the session's own, on a socket. Its disk is not synced: tests cut no power.
 
-    def __init__(self, folder: Path) -> None:
+    Its folder is not pytest's: started by root it runs as another user, and pytest shuts others out of its own.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="penstock-pg-", ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
         run = folder / "run"
         run.mkdir(mode=0o700)
         os.environ["XDG_RUNTIME_DIR"] = str(run)  # the package keeps its locks there, and warns where it is missing
@@ -62,6 +68,7 @@ class Postgres:
 
     def close(self) -> None:
         self._server.cleanup()
+        self._folder.cleanup()
 
 
 class Stores:
@@ -111,14 +118,46 @@ def task(account: str = "a", **given: Any) -> Task:
     """A queued task; every field can be given."""
     at = given.get("created_at", now())
     fields: dict[str, Any] = {
-        **{"id": new_id(), "name": None, "dialect": "replicate", "account": account, "key": "k", "mode": "live"},
-        **{"source": "api", "model": "acme/boat", "version": "hidden", "deployment": None, "input": "{}"},
-        **{"files": None, "state": State.QUEUED, "attempt": 0, "channel": None, "upstream_model": None, "ref": None},
-        **{"refused_by": "", "report": None, "output": None, "logs": "", "metrics": "{}", "error": None},
-        **{"error_code": None, "price": '{"lines":[]}', "hold": 0, "charge": None, "webhook": None},
-        **{"webhook_events": "", "created_at": at, "moved_at": at, "submitted_at": None, "started_at": None},
-        **{"completed_at": None, "due_at": at, "deadline": None, "longest_s": 60.0, "canceled_at": None},
-        **{"data_removed": False, "seq": 0},
+        "id": new_id(),
+        "name": None,
+        "dialect": "replicate",
+        "account": account,
+        "key": "k",
+        "mode": "live",
+        "source": "api",
+        "model": "acme/boat",
+        "version": "hidden",
+        "deployment": None,
+        "input": "{}",
+        "files": None,
+        "state": State.QUEUED,
+        "attempt": 0,
+        "channel": None,
+        "upstream_model": None,
+        "ref": None,
+        "refused_by": "",
+        "report": None,
+        "output": None,
+        "logs": "",
+        "metrics": "{}",
+        "error": None,
+        "error_code": None,
+        "price": '{"lines":[]}',
+        "hold": 0,
+        "charge": None,
+        "webhook": None,
+        "webhook_events": "",
+        "created_at": at,
+        "moved_at": at,
+        "submitted_at": None,
+        "started_at": None,
+        "completed_at": None,
+        "due_at": at,
+        "deadline": None,
+        "longest_s": 60.0,
+        "canceled_at": None,
+        "data_removed": False,
+        "seq": 0,
     }
     return Task(**{**fields, **given})
 

@@ -49,10 +49,14 @@ class Answer:
 
 
 class WebhookReceiver:
-    """Records deliveries. `script` holds the answers to the next ones, in order; then all get `otherwise`."""
+    """Records deliveries. `script` holds the answers to the next ones, in order; then all get `otherwise`.
 
-    def __init__(self, script: Iterable[Answer] = (), otherwise: Answer | None = None) -> None:
+    `port` 0: any that is free.
+    """
+
+    def __init__(self, script: Iterable[Answer] = (), otherwise: Answer | None = None, port: int = 0) -> None:
         self.script = deque(script)
+        self.port = port
         self.otherwise = otherwise or Answer()
         self.deliveries: list[Delivery] = []
         self._server: asyncio.Server | None = None
@@ -86,7 +90,7 @@ class WebhookReceiver:
         return list(self.deliveries)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -86,7 +86,10 @@ class _File(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        return tomllib.loads(self.path.read_text()) if self.path.is_file() else {}
+        found = tomllib.loads(self.path.read_text()) if self.path.is_file() else {}
+        if unknown := set(found) - set(Settings.model_fields):
+            raise ValueError(f"{self.path} has settings that there are not: {', '.join(sorted(unknown))}")
+        return found
 
 
 def load(*, tls: bool = False, **overrides: Any) -> Settings:

@@ -21,7 +21,7 @@ class PenstockError(Exception):
     tries_next = False
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
-        super().__init__(message or type(self).__doc__ or self.code)
+        super().__init__(message or (type(self).__doc__ or self.code).partition("\n")[0])
         self.retry_after_s = retry_after_s
 
 
@@ -61,6 +61,13 @@ class NotFound(CallerError):
 
     status = 404
     code = "not_found"
+
+
+class MethodNotAllowed(CallerError):
+    """This path does not take that method."""
+
+    status = 405
+    code = "method_not_allowed"
 
 
 class Conflict(CallerError):

@@ -1,4 +1,4 @@
-"""The gateway as one object: opened and closed as a whole, and `perform`, from each command to the function that does it."""
+"""The gateway, opened and closed as a whole; and `perform`, from each command to the function that does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from penstock.access import Keys
 from penstock.canonical import commands as c
 from penstock.canonical.who import Caller
 from penstock.config import Settings
@@ -103,7 +102,7 @@ def close(ctx: Context) -> None:
 
 
 def secret(settings: Settings) -> bytes:
-    """The gateway's own secret: from the settings, else a file that only its owner can read, made at the first start."""
+    """The gateway's own secret: from the settings, else a file that only its owner can read, made at first start."""
     if settings.secret:
         if len(settings.secret) < 16:
             raise GatewayError("PENSTOCK_SECRET must have at least 16 characters")

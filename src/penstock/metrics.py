@@ -13,6 +13,7 @@ class Metrics:
         self.created = Counter("penstock_tasks_created", "Tasks accepted", ["mode"], registry=registry)
         self.ended = Counter("penstock_tasks_ended", "Tasks ended", ["state"], registry=registry)
         self.steps = Counter("penstock_task_steps", "Steps taken by the task worker", ["outcome"], registry=registry)
+        self.polled = self.steps.labels("polled")
         self.unfinished = Gauge("penstock_tasks_unfinished", "Tasks with work left", registry=registry)
         self.lag = Histogram(
             "penstock_task_lag_seconds",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 import socket
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +19,12 @@ from penstock.config import Settings
 from penstock.console.socket import listening
 from penstock.context import Context
 from penstock.log import logger
+from penstock.protocol import Protocol
 from penstock.server import App
+
+COLLECT_AFTER = 20_000, 20, 50
+"""Garbage is mostly freed without the collector here, and 50,000 watched tasks are long for it to walk over: with
+Python's own thresholds it took a third of the time of a poll."""
 
 
 class _Server(uvicorn.Server):
@@ -28,7 +36,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         gateway.close(self._ctx)
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT  # a second Ctrl-C
+        self.should_exit = True
 
 
 def serve_until_told(settings: Settings, tls_cert: Path | None, tls_key: Path | None, *, welcome: bool = False) -> int:
@@ -45,11 +54,14 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None, welcome: bool) -> int:
     async with gateway.opened(settings, serves=True) as ctx, listening(ctx):
+        app = App(ctx)
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         options = uvicorn.Config(
-            App(ctx),
+            app,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=partial(Protocol, at_once=app.at_once),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             log_config=None,

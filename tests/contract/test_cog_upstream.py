@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
-import json
 import threading
 import time
 import urllib.request
@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
+from penstock.config import load
+from penstock.console.socket import operate
 from tests.fault.stage import ENDED, Gateway, until
 from tests.live import Live
 from tests.rigs.cog_server import CogServer, OldCogServer, free_port
@@ -48,7 +50,7 @@ def cogs(gateway: Gateway) -> Iterator[Callable[..., CogServer]]:
                 added = add_channel(gateway.live, name, f"http://127.0.0.1:{port}")
                 url = added["upload_url"] if uploads else None
                 running[name] = stack.enter_context(kind(predictor, port, url))
-                works = json.loads(gateway.live.cli("channels", "test", name, "--json"))
+                works = operator(gateway.live, "channels.test", name=name)
                 assert works["works"], works
             return running[name]
 
@@ -56,10 +58,16 @@ def cogs(gateway: Gateway) -> Iterator[Callable[..., CogServer]]:
 
 
 def add_channel(live: Live, name: str, base_url: str) -> dict[str, Any]:
-    model = ("--model", f"acme/{name}")
-    added = live.cli("channels", "add", name, "--provider", "cog", "--base-url", base_url, *model, "--json")
-    live.cli("prices", "set", f"acme/{name}", f"run={RUN_MICROS / 1e6}")
-    return dict(json.loads(added))
+    given = {"name": name, "provider": "cog", "base_url": base_url, "models": [f"acme/{name}"]}
+    added = operator(live, "channels.add", **given)
+    lines = [{"unit": "run", "micros": RUN_MICROS, "per": 1}]
+    operator(live, "prices.set", model=f"acme/{name}", lines=lines)
+    return dict(added)
+
+
+def operator(live: Live, act: str, **given: Any) -> Any:
+    """What a command of the operator's does, without a process of its own."""
+    return asyncio.run(operate(load(data=live.data), act, given))
 
 
 # ── the caller's own picture ──────────────────────────────────────────────────────────────────────────────────────────
@@ -225,32 +233,23 @@ def test_fifty_megabytes_pass_in_little_memory(
 
 
 class Peak:
-    """The most memory that a process held, above what it held when this began: sampled, as not every kernel tells."""
+    """The most memory that a process held while this was open, above what it held at its beginning."""
 
     def __init__(self, pid: int) -> None:
-        self._status = Path(f"/proc/{pid}/status")
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._process = Path(f"/proc/{pid}")
+        self.above_rest_kb = 0
 
     def __enter__(self) -> Peak:
-        self._rest = self._most = self._resident()
-        self._thread.start()
+        (self._process / "clear_refs").write_text("5")  # the peak is counted anew from here
+        self._rest = self._kb("VmRSS")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self.above_rest_kb = self._kb("VmHWM") - self._rest
 
-    @property
-    def above_rest_kb(self) -> int:
-        return self._most - self._rest
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.005):
-            self._most = max(self._most, self._resident())
-
-    def _resident(self) -> int:
-        return next(int(line.split()[1]) for line in self._status.read_text().splitlines() if line.startswith("VmRSS"))
+    def _kb(self, name: str) -> int:
+        lines = (self._process / "status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 # ── deaths ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from tests.webhook_receiver import WebhookReceiver
 
 SEED = 20261121
 EACH = 100
-KILLS = 9
+KILLS = 8
 ALIVE_S = (0.2, 2.0)
 CALLERS = 12
 Order = tuple[int, str, dict[str, Any]]
@@ -27,7 +27,7 @@ def test_300_tasks_under_random_kills(tmp_path: Path, upstream: Counting) -> Non
     upstream.control("keys", honours_keys=True)
     models = [f"{name}/m" for name in ACCOUNTS]
     stage = Stage.build(tmp_path / "stage", [channel(upstream, name) for name in ACCOUNTS], models)
-    gateway = stage.gateway(tmp_path / "live", uncertain_s="8", find_grace_s="0.5")
+    gateway = stage.gateway(tmp_path / "live", uncertain_s="6", find_grace_s="0.5")
     orders = [(number, ACCOUNTS[number % 3], rig(chance)) for number in range(3 * EACH)]
     with WebhookReceiver() as hooks:
         try:

@@ -10,8 +10,12 @@ import penstock
 
 ROOT = Path(penstock.__file__).parent
 FLOORS = [
-    {"cli", "server", "__main__"},
-    {"console", "gateway"},
+    {"__main__", "cli"},
+    {"serving", "running"},
+    {"server", "protocol"},
+    {"console"},
+    {"gateway"},
+    {"desk"},
     {"tasks"},
     {"calls"},
     {"routing", "access", "ledger", "catalog"},
@@ -23,7 +27,7 @@ FLOORS = [
     {"errors", "config", "log", "clock", "ids", "plugins", "faults", "metrics", ""},
 ]
 """From the top; the last are leaves, which any room may use. `""` is the package itself: its version."""
-MAY = {("console", "gateway"), ("server", "cli"), ("cli", "server"), ("__main__", "cli")}
+MAY = {("__main__", "cli")}
 """Neighbours of one floor who do know each other."""
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -21,7 +21,7 @@ def test_every_state_has_its_moves_and_none_goes_nowhere() -> None:
 
 
 def test_three_states_end() -> None:
-    assert ENDED == {State.SUCCEEDED, State.FAILED, State.CANCELED}
+    assert {State.SUCCEEDED, State.FAILED, State.CANCELED} == ENDED
     assert not any(MOVES[state] for state in ENDED)
 
 

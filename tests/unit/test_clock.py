@@ -26,7 +26,7 @@ def test_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "2026-03-04T09:10:11.5x", "."])
 def test_no_time(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         parse(text)
 
 

@@ -47,9 +47,7 @@ def test_no_secret_is_ever_written(capsys: pytest.CaptureFixture[str], form: str
     deep: object = {"here": secret}
     for _ in range(9):
         deep = {"in": [deep, (secret,), {secret}]}
-    logger.info(
-        f"got {secret}", value=secret, nested=deep, bytes=secret.encode(), held=Holder(secret), **{"a": {secret: 1}}
-    )
+    logger.info(f"got {secret}", value=secret, nested=deep, bytes=secret.encode(), held=Holder(secret), a={secret: 1})
     logger.info("by name", authorization="C4nary", headers={"x-api-key": "C4nary", "Cookie": "C4nary"}, key="C4nary")
     plain.warning("got %s", secret)
     for speak in (logger.exception, plain.exception):
@@ -68,7 +66,13 @@ def test_what_is_no_secret_stays(capsys: pytest.CaptureFixture[str]) -> None:
     line = json.loads(capsys.readouterr().err)
     assert line.pop("timestamp")
     assert line == {
-        **{"event": "moved", "level": "info", "logger": "penstock.x", "task": "06gzwekbcz6zjxedewy4wsmz50"},
-        **{"attempt": 2, "took_s": 0.5, "done": True, "none": None},
+        "event": "moved",
+        "level": "info",
+        "logger": "penstock.x",
+        "task": "06gzwekbcz6zjxedewy4wsmz50",
+        "attempt": 2,
+        "took_s": 0.5,
+        "done": True,
+        "none": None,
     }
     assert log.redact("task-of-a-long-name disk-live-20261121") == "task-of-a-long-name disk-live-20261121"

@@ -33,6 +33,10 @@ class Keys:
         hashed = hash_key(self._pepper, key)
         return self._known.get(hashed) or await self._find(hashed)
 
+    def remembered(self, key: str | None) -> Caller | None:
+        """Whose key this is, if it was found before and not forgotten since."""
+        return self._known.get(hash_key(self._pepper, key)) if key else None
+
     async def _find(self, hashed: bytes) -> Caller:
         known = self._known
         row = await keys.by_hash(self._ctx.store, hashed)

@@ -22,7 +22,7 @@ from penstock.ledger import Prices
 from penstock.providers._base import get
 from penstock.routing import Channels, Health
 from penstock.store import accounts, files, keys, tasks
-from penstock.tasks import assets, ending, intake, retention, webhooks
+from penstock.tasks import assets, ending, events, intake, retention, webhooks
 
 Act = Callable[..., Awaitable[Any]]
 ACTS: dict[str, Act] = {}
@@ -112,7 +112,9 @@ async def refund(ctx: Context, task: str, usd: str, reason: str) -> dict[str, An
     found = await _task(ctx, task)
     entries = await accounts.entries_of_work(ctx.store, found.id)
     refunded = sum(row[5] for row in entries if row[3] == "refund")
-    await ctx.store.write(*ledger.refund(found, micros(usd), refunded, reason))
+    noted, told = events.append(found, ("note", f"refunded {usd} USD: {reason}"))
+    money = ledger.refund(found, micros(usd), refunded, reason)
+    await ctx.store.write(tasks.move(found, noted), *told, *money)  # of two refunds at once, one finds the task changed
     return {"task": found.id, "refunded": refunded + micros(usd)}
 
 

@@ -53,8 +53,8 @@ def _database(ctx: Context) -> dict[str, Any]:
         return _say(GOOD, "database", "PostgreSQL")
     if sqlite3.sqlite_version_info < FIXED_SQLITE:
         words = (
-            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug (fixed in 3.51.3). This gateway steers clear of it with "
-            "one writer that alone checkpoints: open the database with no other program while it runs"
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug (fixed in 3.51.3). This gateway steers clear of it "
+            "with one writer that alone checkpoints: open the database with no other program while it runs"
         )
         return _say(LOOK, "database", words)
     return _say(GOOD, "database", f"SQLite {sqlite3.sqlite_version}")
@@ -65,7 +65,7 @@ def _public_url(ctx: Context) -> dict[str, Any]:
     try:
         ctx.guard.check_literal(url)
     except CallerError:
-        words = f"{url} is this machine only: vendors can't call back, so they are polled. Set PENSTOCK_PUBLIC_URL to change that"
+        words = f"{url} is this machine only, so vendors are polled and can't call back; see PENSTOCK_PUBLIC_URL"
         return _say(LOOK, "public URL", words)
     if not url.startswith("https://"):
         return _say(LOOK, "public URL", f"{url}: SDKs take outputs as files only from https URLs")

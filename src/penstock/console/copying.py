@@ -1,4 +1,4 @@
-"""A backup of a running gateway: the database as of one moment, the files, and the secret that opens the credentials."""
+"""A backup of a running gateway: the database as of one moment, the files, and the secret for the credentials."""
 
 from __future__ import annotations
 

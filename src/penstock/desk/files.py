@@ -71,14 +71,17 @@ async def receive(ctx: Context, caller: Caller, command: Receive) -> str:
 
 async def download(ctx: Context, caller: Caller, command: Download) -> Body:
     file = await files.get(ctx.store, command.file)
-    if file is None or not _may(ctx, caller, command) or (file.expires_at is not None and file.expires_at < now()):
+    if file is None or not _may(ctx, caller, command, file) or (file.expires_at is not None and file.expires_at < now()):
         raise NotFound("File not found")
     span = _span(command.range, file.size)
     start, end = span or (0, file.size)
     return Body(file, start, end, span is not None, ctx.blobs.read(file.sha256, start, end if span else None))
 
 
-def _may(ctx: Context, caller: Caller, command: Download) -> bool:
+def _may(ctx: Context, caller: Caller, command: Download, file: File) -> bool:
+    """Who holds the capability may; who shows none must own it."""
+    if not command.capability:
+        return (file.account, file.mode) == (caller.account, caller.mode)
     return ctx.signer.verify("file", command.file, command.capability)
 
 

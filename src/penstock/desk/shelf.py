@@ -240,6 +240,7 @@ async def change(ctx: Context, caller: Caller, command: Change) -> r.Deployed:
 
 async def delete(ctx: Context, caller: Caller, command: Delete) -> None:
     if command.of == "file":
+        await _file(ctx, caller, command.name)
         await ctx.store.write(files.remove(command.name, caller.account))
         return
     owner, _, name = command.name.partition("/")

@@ -25,7 +25,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where things of ours are: absolute URLs on this gateway, with the capabilities that let clients without a key in."""
+    """Where things of ours are: absolute URLs on this gateway, with capabilities for clients that send no key."""
 
     base: str
     signer: Signer
@@ -45,7 +45,7 @@ class Links:
 
 @dataclass(slots=True)
 class Incoming:
-    """A client's request. `path` holds the route's variables; the body is there in whole unless the route streams it."""
+    """A client's request. `path` holds the route's variables; the body is there whole unless the route streams it."""
 
     method: str
     target: str
@@ -100,8 +100,8 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path of ours. `needs_key` False: a capability in the URL stands for the key. `streams`: the body is read as it
-    comes, at most `max_body` bytes of it where that is set."""
+    """One path of ours. `needs_key` False: a capability in the URL stands for the key. `streams`: the body is read as
+    it comes."""
 
     method: str
     path: str

@@ -69,14 +69,17 @@ def _with_json(method: str, path: str, body: Any, headers: Mapping[str, str] | N
 class Every:
     """When to ask again: a tenth of the task's age, within these bounds, so that asking stays cheap and late news rare.
 
-    A task that takes 100 s is asked about 25 times; one that takes 2 s is noticed within `first_s`.
+    A task that takes 100 s is asked about 25 times; one that takes 2 s is noticed within `first_s`. `of_usual` is the
+    part of what its model usually takes that may pass before the first look, and is the least between two: a film of
+    four minutes is not asked for twice in its first second.
     """
 
     first_s: float = 0.5
     growing_to_s: float = 30.0
+    of_usual: float = 0.0
 
-    def next_s(self, age_s: float) -> float:
-        return min(max(self.first_s, age_s / 10), self.growing_to_s)
+    def next_s(self, age_s: float, usual_s: float = 0.0) -> float:
+        return min(max(self.first_s, usual_s * self.of_usual, age_s / 10), self.growing_to_s)
 
 
 class TaskEndpoint:

@@ -41,7 +41,7 @@ class CogPrediction(TaskEndpoint):
 
     def submit(self, job: OpenJob, tag: TaskId) -> Talk[Report]:
         if job.callback is None:
-            raise CallerError("A Cog server reports by webhook, and can't reach this gateway: set PENSTOCK_CALLBACK_URL.")
+            raise CallerError("A Cog server reports by webhook; for it to reach us, set PENSTOCK_CALLBACK_URL.")
         health = yield get("/health-check")
         if health["status"] in BROKEN:
             raise UpstreamError(f"The Cog server is {health['status'].lower().replace('_', ' ')}.")
@@ -51,7 +51,7 @@ class CogPrediction(TaskEndpoint):
 
     def watch(self, ref: str) -> Talk[Report]:
         """Nothing but whether the server that has our job still lives: the rest comes by webhook."""
-        tag, _, run = ref.partition("@")
+        run = ref.partition("@")[2]
         health = yield get("/health-check")
         if run_of(health) != run:
             return Report(State.FAILED, reason="The Cog server was restarted, and lost this prediction.", code="lost")

@@ -40,7 +40,7 @@ EVENTS = ["start", "output", "logs", "completed"]
 
 
 class ReplicatePrediction(TaskEndpoint):
-    polls = Every(0.5, growing_to_s=15)
+    polls = Every(0.5, growing_to_s=15, of_usual=0.02)
 
     def submit(self, job: OpenJob, tag: TaskId) -> Talk[Report]:
         path = f"/models/{quote(job.upstream_model)}/predictions"

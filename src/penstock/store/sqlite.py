@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from penstock.errors import StorageFull
+from penstock.errors import GatewayError, StorageFull
 from penstock.store.connection import Row, Statement, Step, ran
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
@@ -31,6 +31,8 @@ class SqliteStore:
         self._reader = _open(path, reads_only=True)
         self._pending: list[_Write] = []
         self._busy = False
+        self._closed = False
+        self._idle: asyncio.Future[None] | None = None  # whoever closes waits for it
         self._inbox: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -39,6 +41,8 @@ class SqliteStore:
     async def write(self, *steps: Step) -> None:
         if all(step.statement is None for step in steps):
             return ran(steps)
+        if self._closed:
+            raise GatewayError("the store is closed")
         future: asyncio.Future[None] = self._loop.create_future()
         self._pending.append((steps, future))
         if not self._busy:
@@ -59,8 +63,10 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what is pending, then checkpoint and close."""
-        while self._busy or self._pending:
-            await asyncio.sleep(0.005)
+        self._closed = True
+        while self._busy:
+            self._idle = self._loop.create_future()
+            await self._idle
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
@@ -76,6 +82,8 @@ class SqliteStore:
         self._busy = False
         if self._pending:
             self._hand_over()
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
         for (steps, future), outcome in zip(batch, outcomes, strict=True):
             if outcome is None:
                 ran(steps)

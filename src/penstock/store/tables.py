@@ -9,8 +9,12 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Large
 metadata = MetaData()
 
 
+WORDS = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte on every database, so that ids sort by time whatever the locale."""
+
+
 def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
-    return Column(name, Text, primary_key=key, nullable=null)
+    return Column(name, WORDS, primary_key=key, nullable=null)
 
 
 def _int(name: str, *, null: bool = False, key: bool = False) -> Column[int]:

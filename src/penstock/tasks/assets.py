@@ -159,7 +159,14 @@ async def keep(ctx: Context, task: Task, report: Report) -> Any:
         count += 1
         return {"$file": file.id, "name": file.name}
 
-    return await _walk(report.output, leaf)
+    return await _walk(_unforged(report.output), leaf)
+
+
+def _unforged(output: Any) -> Any:
+    """Without anything that looks like a file of ours: a vendor, or a model that echoes, must not name one."""
+    if isinstance(output, dict):
+        return {key.replace("$file", "file"): _unforged(part) for key, part in output.items()}
+    return [_unforged(part) for part in output] if isinstance(output, list) else output
 
 
 async def without_data_urls(ctx: Context, task: Task, report: Report) -> Report:

@@ -1,4 +1,4 @@
-"""The one transaction that ends a task: its state, the books, the event, the webhook, the alarm; and what leads to it."""
+"""The one transaction that ends a task: state, books, event, webhook, alarm; and the cancels that lead to it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from penstock.canonical.usage import Unit
 from penstock.canonical.who import LIVE, TEST, Caller
 from penstock.catalog import Model, Version
 from penstock.catalog.loaded import catalog
-from penstock.clock import after, now
+from penstock.clock import after
 from penstock.context import Context
 from penstock.errors import (
     CallerError,

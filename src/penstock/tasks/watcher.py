@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.canonical.plan import Channel
 from penstock.canonical.task import Report, State, Task, TaskId
+from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import CallerError, Stale, Unauthenticated
@@ -27,18 +28,25 @@ class Watch(msgspec.Struct):
     began: int
     until: int
     deadline: int | None
-    seen: int = 0  # the last report, as a number: the same again needs no write
+    usual_s: float = 0.0
+    seen: int = 0  # the last report that was written down, as a number: the same again needs no look at the row
     doubted_at: float | None = None
     failures: int = 0
 
     def again_s(self) -> float:
         """How long until the next look."""
         at = now()
-        next_s = self.endpoint.polls.next_s((at - self.began) / 1e9)
+        next_s = self.endpoint.polls.next_s((at - self.began) / 1e9, self.usual_s)
         if self.failures:
             next_s = min(next_s * 2 ** min(self.failures, 6), 60.0)
         last = min(self.until, self.deadline or self.until)
         return min(next_s, max(0.0, (last - at) / 1e9))  # a deadline is kept to the moment
+
+    def is_news(self, report: Report) -> bool:
+        return hash(msgspec.json.encode(report)) != self.seen
+
+    def noted(self, report: Report) -> None:
+        self.seen = hash(msgspec.json.encode(report))
 
     def doubt_lasts(self) -> bool:
         """Whether what was doubted just now has been in doubt for long."""
@@ -75,6 +83,7 @@ class Watches:
             began,
             began + int(task.longest_s * 1e9),
             task.deadline,
+            model.usual_s if (model := catalog(self._ctx).find(task.model)) else 0.0,
         )
         return watch
 

@@ -139,7 +139,7 @@ async def _job(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
         model=task.model,
         upstream_model=deployment.upstream_model,
         input=defaults(version, input) if version and channel is SANDBOX else input,
-        version=None if model and model.official or task.version == "hidden" else task.version,
+        version=None if (model and model.official) or task.version == "hidden" else task.version,
         kind=model.kind if model else "text",
         callback=f"{base}/internal/hooks/{channel.secret}/{task.id}" if base and channel is not SANDBOX else None,
         lifetime_s=(task.deadline - now()) / 1e9 if task.deadline else None,
@@ -337,7 +337,7 @@ async def poll(ctx: Context, watch: Watch) -> None:
         raise Retry(watch.again_s()) from None
     else:
         watch.failures = 0
-    ctx.metrics.steps.labels("polled").inc()
+    ctx.metrics.polled.inc()
     if ctx.of(Watches).get(watch.id) is not watch:
         raise Retry(0.0)  # the task was changed meanwhile, by a cancel or a callback
     if report.doubt is not None:
@@ -345,11 +345,8 @@ async def poll(ctx: Context, watch: Watch) -> None:
             return await _verdict(ctx, watch.id, Report(State.FAILED, reason=report.doubt, code=report.code or "lost"))
         raise Retry(min(1.0, watch.endpoint.doubt_s / 4))
     watch.doubted_at = None
-    seen = hash(msgspec.json.encode(report))
-    if seen == watch.seen:
-        raise Retry(watch.again_s())
-    await _verdict(ctx, watch.id, report)
-    watch.seen = seen
+    if watch.is_news(report):
+        await _verdict(ctx, watch.id, report)
     raise Retry(watch.again_s())
 
 
@@ -377,6 +374,8 @@ async def observe(ctx: Context, task: Task, report: Report) -> None:
         watch = ctx.of(Watches).get(task.id)
         if watch is None and seen.state is State.RUNNING:
             watch = ctx.of(Watches).begin(seen)
+        if watch is not None:
+            watch.noted(report)
         raise Retry(watch.again_s() if watch else 1.0)
     if seen != task and steps:
         await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))

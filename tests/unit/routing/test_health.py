@@ -26,7 +26,7 @@ def test_places_and_the_line_for_them() -> None:
     health = Health(None)  # type: ignore[arg-type]
     for _ in range(2):
         assert health.has_place(ONE)
-        health.take(ONE)
+        health.take(ONE, "other")
     assert not health.has_place(ONE)
     for task in ("a", "b", "a"):
         health.wait(ONE, task)

@@ -26,11 +26,32 @@ def test_what_is_fixed_and_what_moves_is_all_there_is() -> None:
 
 
 FULL: dict[str, Any] = {
-    **{"name": "video_1", "deployment": "acme/d", "files": '{"u":"f"}', "channel": "c", "upstream_model": "m"},
-    **{"ref": "r", "refused_by": "x,y", "report": "{}", "output": '"ä🚢"', "logs": "ein\nzwei", "error": "e"},
-    **{"error_code": "c", "hold": 2**62, "charge": 7, "webhook": "http://w", "webhook_events": "start"},
-    **{"submitted_at": 1, "started_at": 2, "completed_at": 3, "deadline": 4, "canceled_at": 5, "data_removed": True},
-    **{"state": State.RUNNING, "attempt": 3, "seq": 9, "longest_s": 0.5},
+    "name": "video_1",
+    "deployment": "acme/d",
+    "files": '{"u":"f"}',
+    "channel": "c",
+    "upstream_model": "m",
+    "ref": "r",
+    "refused_by": "x,y",
+    "report": "{}",
+    "output": '"ä🚢"',
+    "logs": "ein\nzwei",
+    "error": "e",
+    "error_code": "c",
+    "hold": 2**62,
+    "charge": 7,
+    "webhook": "http://w",
+    "webhook_events": "start",
+    "submitted_at": 1,
+    "started_at": 2,
+    "completed_at": 3,
+    "deadline": 4,
+    "canceled_at": 5,
+    "data_removed": True,
+    "state": State.RUNNING,
+    "attempt": 3,
+    "seq": 9,
+    "longest_s": 0.5,
 }
 
 

@@ -1,0 +1,123 @@
+"""Who may: every route of every dialect × no key, a wrong key, another account's key, the other books' key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from penstock.dialects._base import Dialect, Route
+from penstock.dialects._installed import dialects
+from tests.asking import Reply, ask
+from tests.live import Live
+
+MODEL = "black-forest-labs/flux-schnell"
+ROUTES = [
+    pytest.param(dialect, route, id=f"{dialect.name} {route.method} {route.path}")
+    for dialect in dialects().values()
+    for route in dialect.routes()
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What one caller owns, to be asked for by others."""
+
+    task: str
+    file: str
+    deployment: str
+
+
+@pytest.fixture(scope="module")
+def owned(live: Live) -> Owned:
+    key = live.test_key
+    made = ask(f"{live.url}/replicate/v1/models/{MODEL}/predictions", "POST", key=key, body={"input": {"prompt": "x"}})
+    form = b'--x\r\nContent-Disposition: form-data; name="content"; filename="a.txt"\r\n\r\nhi\r\n--x--\r\n'
+    kind = {"content_type": "multipart/form-data; boundary=x"}
+    file = ask(f"{live.url}/replicate/v1/files", "POST", key=key, body=form, **kind)
+    model = ask(f"{live.url}/replicate/v1/models/{MODEL}", key=key).json
+    fields = {"name": "mine", "model": MODEL, "version": model["latest_version"]["id"], "hardware": "cpu"}
+    fields |= {"min_instances": 0, "max_instances": 1}
+    deployed = ask(f"{live.url}/replicate/v1/deployments", "POST", key=key, body=fields)
+    assert (made.status, file.status, deployed.status) == (201, 201, 200)
+    return Owned(made.json["id"], file.json["id"], f"{deployed.json['owner']}/mine")
+
+
+def call(live: Live, dialect: Dialect, route: Route, owned: Owned, key: str | None) -> Reply:
+    path = dialect.prefixes[-1] + route.path
+    path = path.replace("/deployments/{owner}/{name}", f"/deployments/{owned.deployment}")
+    path = path.replace("/models/{owner}/{name}", f"/models/{MODEL}")
+    path = re.sub(r"/files/\{[^}]*\}", f"/files/{owned.file}", path)
+    path = re.sub(r"\{[^}]*\}", owned.task, path)
+    bodies = {"QUERY": b"boat", "POST": {"input": {"prompt": "x"}}, "PATCH": {"min_instances": 0}}
+    body = bodies.get(route.method)
+    return ask(live.url + path, route.method, key=key, body=body, accept="application/json")
+
+
+@pytest.mark.parametrize(("dialect", "route"), ROUTES)
+def test_without_a_key_or_with_a_wrong_one_nothing_answers(
+    live: Live, owned: Owned, dialect: Dialect, route: Route
+) -> None:
+    for key in (None, "sk-live-" + "x" * 43, "sk-test-" + "ü" * 5):
+        reply = call(live, dialect, route, owned, key)
+        assert reply.status in ({401} if route.needs_key else {401, 404}), reply.body
+        assert reply.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(("dialect", "route"), [each for each in ROUTES if "{" in each.values[1].path])
+def test_what_is_another_accounts_is_not_found(live: Live, owned: Owned, dialect: Dialect, route: Route) -> None:
+    if not route.needs_key or re.search(r"/models/|/collections/|/webhooks/|/trainings", route.path):
+        pytest.skip("nobody's in particular, or guarded by a capability")
+    reply = call(live, dialect, route, owned, live.test_key_2)
+    assert reply.status == 404, reply.body
+
+
+def test_live_and_test_do_not_see_each_other(live: Live, owned: Owned) -> None:
+    account = live.keys("same account, live", mode="live")["key"]
+    assert ask(f"{live.url}/replicate/v1/predictions/{owned.task}", key=account).status == 404
+    assert ask(f"{live.url}/v1/tasks/{owned.task}", key=account).status == 404
+    assert owned.task not in str(ask(f"{live.url}/v1/tasks", key=account).json)
+
+
+def test_a_revoked_key_is_refused_at_once(live: Live) -> None:
+    made = live.keys("short-lived")
+    assert ask(f"{live.url}/replicate/v1/account", key=made["key"]).status == 200
+    live.cli("keys", "revoke", made["id"])
+    assert ask(f"{live.url}/replicate/v1/account", key=made["key"]).status == 401
+
+
+def test_a_capability_opens_its_own_thing_only(live: Live, owned: Owned) -> None:
+    urls = ask(f"{live.url}/replicate/v1/predictions/{owned.task}", key=live.test_key).json["urls"]
+    other = ask(
+        f"{live.url}/replicate/v1/models/{MODEL}/predictions", "POST", key=live.test_key, body={"input": {"prompt": "y"}}
+    ).json
+    page = urls["web"]
+    assert ask(page, accept="text/html").status == 200
+    assert ask(page.replace(owned.task, other["id"]), accept="text/html").status == 404
+    assert ask(page.rpartition("?")[0], accept="text/html").status == 404
+    assert ask(urls["stream"].replace(owned.task, other["id"])).status == 404
+
+
+@pytest.mark.parametrize("rpm", [3])
+def test_a_rate_limit_says_when_to_come_back(live: Live, rpm: int) -> None:
+    key = live.keys("limited", options=("--rpm", str(rpm)))["key"]
+    replies = [ask(f"{live.url}/replicate/v1/account", key=key) for _ in range(rpm + 1)]
+    assert [reply.status for reply in replies] == [200] * rpm + [429]
+    assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
+    assert "throttled" in replies[-1].json["detail"]
+
+
+def test_a_concurrency_limit_counts_unfinished_tasks(live: Live) -> None:
+    key = live.keys("one at a time", options=("--concurrency", "1"))["key"]
+    url = f"{live.url}/replicate/v1/models/{MODEL}/predictions"
+    first = ask(url, "POST", key=key, body={"input": {"prompt": "[[hang]]"}})
+    second = ask(url, "POST", key=key, body={"input": {"prompt": "x"}})
+    assert (first.status, second.status) == (201, 429)
+    assert second.headers["retry-after"]
+    ask(f"{live.url}/replicate/v1/predictions/{first.json['id']}/cancel", "POST", key=key)
+    for _ in range(50):
+        third = ask(url, "POST", key=key, body={"input": {"prompt": "x"}})
+        if third.status == 201:
+            return
+    raise AssertionError(third.body)
