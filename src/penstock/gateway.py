@@ -20,7 +20,7 @@ from penstock.log import logger
 from penstock.routing import Channels, Providers
 from penstock.store import DataLock, open_store
 from penstock.store.blobs import Blobs
-from penstock.tasks import recovery, retention, worker
+from penstock.tasks import learning, recovery, retention, worker
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
 from penstock.tasks.webhooks import Outbox
@@ -66,6 +66,7 @@ async def opened(settings: Settings, *, serves: bool = False) -> AsyncIterator[C
         stack.push_async_callback(ctx.guard.close)
         stack.push_async_callback(ctx.of(Providers).close)
         await ctx.of(Channels).load()
+        learning.recall(ctx)
         await ctx.of(Prices).load()
         if serves:
             await stack.enter_async_context(_working(ctx))

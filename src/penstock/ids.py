@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]  # ten bits at a time: an id is made on the hot path
 
 
+def _dice() -> Iterator[bytes]:
+    """Ten random bytes at a time. Asking the kernel for each ten lets another thread in between, which costs more."""
+    while True:
+        rolled = os.urandom(10 * 400)
+        yield from [rolled[at : at + 10] for at in range(0, len(rolled), 10)]
+
+
+def _shake() -> None:
+    """Fresh dice: also for a forked child, which must not roll what its parent rolls."""
+    global _random
+    _random = _dice().__next__
+
+
+_random: Callable[[], bytes]
+_shake()
+os.register_at_fork(after_in_child=_shake)
+
+
 def new_id() -> str:
     """A new id: 48 bits of milliseconds, 80 random ones, as 26 characters; the last is one of `048cgmrw`."""
-    return encode(time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10), "big"))
+    return encode(time.time_ns() // 1_000_000 << 80 | int.from_bytes(_random(), "big"))
 
 
 def made_at(id: str) -> int:

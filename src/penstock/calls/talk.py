@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,12 +22,12 @@ AGENT = f"penstock/{__version__}"
 
 
 async def converse(ctx: Context, channel: Channel, talk: Talk[T], *, creates: bool = False) -> T:
-    """Have the whole conversation. `creates`: its last request may make something, so a reply that is lost after it was
-    sent raises FateUnknown. Other errors are what the provider's refusals say."""
+    """Have the whole conversation. `creates`: what it asks, other than to read, may make something, so a reply that is
+    lost after it was sent raises FateUnknown. Other errors are what the provider's refusals say."""
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(await _answer(ctx, channel, ask, creates=creates))
+            ask = talk.send(await _answer(ctx, channel, ask, creates=creates and ask.method != "GET"))
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
 
@@ -35,6 +36,7 @@ async def _answer(ctx: Context, channel: Channel, ask: Ask, *, creates: bool) ->
     providers = ctx.of(Providers)
     provider = providers[channel.provider]
     transport = providers.transport(channel.provider)
+    headers: Mapping[str, str]
     if transport is not None:
         status, headers, body = await transport.answer(ask)
     else:

@@ -115,7 +115,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `output` is any JSON value; whole strings in it that are URLs or `data:` URLs are files, unless `text` says that
     they are words. `logs` is the whole text so far; None where the vendor has none. `doubt` says why a report of
-    `running` may be wrong: one that lasts becomes a failure (see `TaskEndpoint.doubt_s`).
+    `running` may be wrong: one that lasts for `doubt_s`, or else `TaskEndpoint.doubt_s`, becomes a failure.
     """
 
     state: State
@@ -127,6 +127,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     code: str | None = None
     doubt: str | None = None
+    doubt_s: float | None = None
     ref: str | None = None
     started_at: int | None = None
     completed_at: int | None = None

@@ -72,6 +72,11 @@ class Catalog:
         collections = _read(OWN / "collections.json", list[Collection])
         return cls(models.values(), collections, _read(OWN / "hardware.json", list[Hardware]))
 
+    def with_models(self, models: Iterable[Model]) -> Catalog:
+        """A catalogue that has these too; of two with one path, ours."""
+        merged = {model.path: model for model in models} | self._models
+        return Catalog(merged.values(), self._collections, self._hardware)
+
     def find(self, path: str) -> Model | None:
         return self._models.get(path)
 

@@ -53,11 +53,14 @@ def compiled(schema: Schema) -> Validator:
     return Validator(checkable(schema), validate_formats=True, formats={"uri": _is_uri}, offline=True)
 
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.")
+_URI = re.compile(r"(?:https?|data):.", re.IGNORECASE)
 
 
 def _is_uri(text: str) -> bool:
-    """As lenient as Go's parser: a scheme and something after it. Spaces and umlauts in a file name are fine."""
+    """A scheme that a model can fetch, and something after it, as leniently as Go's parser: spaces and umlauts are fine.
+
+    Other schemes, and plain paths, would name files on the machine that runs the model.
+    """
     return _URI.match(text) is not None
 
 

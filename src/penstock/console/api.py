@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -22,7 +23,7 @@ from penstock.ledger import Prices
 from penstock.providers._base import get
 from penstock.routing import Channels, Health
 from penstock.store import accounts, files, keys, tasks
-from penstock.tasks import assets, ending, events, intake, retention, webhooks
+from penstock.tasks import assets, ending, events, intake, learning, retention, webhooks
 
 Act = Callable[..., Awaitable[Any]]
 ACTS: dict[str, Act] = {}
@@ -158,7 +159,10 @@ async def list_models(ctx: Context, search: str = "") -> list[dict[str, Any]]:
 
 @act("channels.add")
 async def add_channel(ctx: Context, **given: Any) -> dict[str, Any]:
-    return _channel(ctx, await ctx.of(Channels).add(given))
+    channel = await ctx.of(Channels).add(given)
+    with suppress(PenstockError):  # a server that is not up yet: its first task, or `channels test`, asks again
+        await learning.learn(ctx, channel)
+    return _channel(ctx, channel)
 
 
 @act("channels.list")
@@ -184,6 +188,7 @@ async def test_channel(ctx: Context, name: str) -> dict[str, Any]:
 
     try:
         answer = await converse(ctx, channel, ask())
+        await learning.learn(ctx, channel)
     except PenstockError as error:
         return {"channel": name, "works": False, "reason": f"{error.code}: {error}"}
     ctx.of(Health).worked(channel)
@@ -200,7 +205,7 @@ def _channel(ctx: Context, channel: Channel) -> dict[str, Any]:
         "priority": channel.priority,
         "weight": channel.weight,
         "concurrency": channel.concurrency,
-        "options": channel.options,
+        "options": {name: value for name, value in channel.options.items() if name != learning.REMEMBERED},
         "disabled": channel.disabled,
         "cooling_s": round(ctx.of(Health).cooling_s(channel), 1),
     }

@@ -96,6 +96,8 @@ class TaskEndpoint:
     """`find(tag)` is a true answer to whether a create arrived."""
     inlines: ClassVar[bool] = False
     """Files in the input go as `data:` URLs, for vendors that fetch nothing."""
+    describes: ClassVar[bool] = False
+    """A server of one model, which publishes its OpenAPI document: `describe()`."""
     forgets: ClassVar[bool] = False
     """Work lives only in the vendor's process: one that can't be reached for `doubt_s` has lost it."""
     doubt_s: ClassVar[float] = 10.0
@@ -114,6 +116,10 @@ class TaskEndpoint:
 
     def find(self, tag: str) -> Talk[Report | None]:
         """The job that we created with this tag, or None if the vendor surely has none."""
+        raise NotImplementedError
+
+    def describe(self) -> Talk[dict[str, Any]]:
+        """The OpenAPI document of the model behind this channel."""
         raise NotImplementedError
 
     def hear(self, body: bytes, tag: str) -> Report | None:
@@ -192,6 +198,6 @@ class Provider:
         kind = self.refusals.get(status) or REFUSALS.get(status)
         if kind is None:
             kind = CallerError if status < 500 else UpstreamError
-        if creates and status >= 500 and kind is UpstreamError and (status in (502, 504) or not said):
+        if creates and (status == 408 or (kind is UpstreamError and (status in (502, 504) or not said))):
             kind = FateUnknown
         return kind(said or f"the upstream answered {status}", retry_after_s=retry_after_s)

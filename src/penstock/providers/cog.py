@@ -4,13 +4,15 @@ Source: docs and code of replicate/cog, and servers 0.23.1 and 0.16.12 observed;
 Bills: nothing; `predict_time` is the seconds of a run.
 Quirks: a prediction can't be read back: news comes by webhook, in any order, and what a dead server knew is lost. Each
 start of a server has another `setup.started_at`, so that names the run of the server that took our job; when it is
-another one later, the job is gone. A worker that was killed leaves a server that takes no more work. The Python
-generation answers nothing else while our webhook receiver thinks, and leaves output files on its own disk unless it was
-started with `--upload-url`.
+another one later, the job is gone. A worker that was killed leaves a server that takes no more work. A file input that
+is no URL is opened as a path on the server's own disk. The Python generation answers nothing else while our webhook
+receiver thinks, and leaves output files on its own disk unless it was started with `--upload-url`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +21,15 @@ import msgspec
 from penstock.canonical.media import OpenJob
 from penstock.canonical.task import Report, State, TaskId
 from penstock.canonical.usage import Unit
-from penstock.errors import CallerError, ChannelRejected, InvalidInput, PenstockError, UpstreamBusy, UpstreamError
+from penstock.errors import (
+    CallerError,
+    ChannelRejected,
+    InvalidField,
+    InvalidInput,
+    PenstockError,
+    UpstreamBusy,
+    UpstreamError,
+)
 from penstock.providers._base import Every, Provider, Talk, TaskEndpoint, get, post, put
 
 STATES = {
@@ -32,10 +42,16 @@ STATES = {
 BROKEN = {"SETUP_FAILED", "DEFUNCT", "UNHEALTHY"}
 """What `/health-check` says of a server that will not finish anything."""
 IDLE = "READY"
+REPEATS_S = 240.0
+"""The last webhook is sent up to 12 times, each pause twice the one before, from 0.1 s on: news may be so late."""
+IS_URL = re.compile(r"(?:https?|data):", re.IGNORECASE)
+LEFT_ON_DISK = re.compile(r"(?:file:/|/(?:tmp|var|src|root|home)/)\S+\Z")
+Schema = dict[str, Any]
 
 
 class CogPrediction(TaskEndpoint):
     polls = Every(2.0, growing_to_s=5.0)
+    describes = True
     forgets = True
     doubt_s = 8.0
 
@@ -83,7 +99,7 @@ class CogPrediction(TaskEndpoint):
             state,
             output=output if state is State.SUCCEEDED or _is_words(output) else None,
             text=_is_words(output),
-            logs=(said.get("logs") or "").replace("\r\n", "\n"),
+            logs=said.get("logs") or "",
             metrics=metrics,
             usage={Unit.SECOND: metrics["predict_time"]} if "predict_time" in metrics else {},
             reason=reason and reason.removeprefix("Prediction failed: ").removeprefix("Prediction failed: "),
@@ -95,9 +111,35 @@ def run_of(health: dict[str, Any]) -> str:
     return str((health.get("setup") or {}).get("started_at") or "")
 
 
+def check_files(document: Schema, input: Schema) -> None:
+    """Raises InvalidInput where a file input is no URL: the server would open that path, whosever file it is."""
+    schemas = document.get("components", {}).get("schemas", {})
+    fields = schemas.get("Input", {}).get("properties", {})
+    wrong = [
+        InvalidField(f"input.{name}", "format", "Does not match format 'uri'")
+        for name, schema in fields.items()
+        if _holds_files(schema) and any(not IS_URL.match(text) for text in _strings(input.get(name)))
+    ]
+    if wrong:
+        raise InvalidInput(fields=tuple(wrong))
+
+
+def _holds_files(schema: Schema) -> bool:
+    inner = [schema.get("items"), *(part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, ()))]
+    return schema.get("format") == "uri" or any(isinstance(part, dict) and _holds_files(part) for part in inner)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
+
+
 def on_its_own_disk(output: Any) -> bool:
     first = output[0] if isinstance(output, list) and output else output
-    return isinstance(first, str) and first.startswith(("/tmp/", "/var/", "/src/", "file:"))  # noqa: S108
+    return isinstance(first, str) and LEFT_ON_DISK.match(first) is not None
 
 
 def _is_words(output: Any) -> bool:
@@ -116,7 +158,7 @@ class Cog(Provider):
             said = "; ".join(f"{'.'.join(map(str, d.get('loc', ())[1:]))}: {d.get('msg', '')}" for d in detail)
             return InvalidInput(said)
         if status in (409, 503):
-            return UpstreamBusy("The Cog server is busy.", retry_after_s=1.0)
+            return UpstreamBusy(self.words(status, body) or "The Cog server is busy.", retry_after_s=1.0)
         if status in (401, 403):
             return ChannelRejected()
         return super().refusal(status, body, retry_after_s, creates=creates)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import BindParameter, Dialect, Executable, Table, bindparam
 from sqlalchemy.dialects.postgresql import insert
 
@@ -74,8 +75,7 @@ def inserting(table: Table, *, unless_present: bool = False) -> Statement:
     return Statement(clause.on_conflict_do_nothing() if unless_present else clause)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One statement of a write. `rows`: how many it must change, None for any; `otherwise` is raised if it does not.
 
     `after` runs on the loop once the transaction is on disk; a step may be that alone (`statement` None).
@@ -88,7 +88,7 @@ class Step:
     after: Callable[[], None] | None = None
 
     def must_change(self, rows: int, otherwise: PenstockError | None = None) -> Step:
-        return replace(self, rows=rows, otherwise=otherwise)
+        return Step(self.statement, self.params, rows, otherwise, self.after)
 
     def check(self, changed: int) -> None:
         if self.rows is not None and changed != self.rows:

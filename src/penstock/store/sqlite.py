@@ -121,19 +121,27 @@ def _open(path: Path, *, reads_only: bool = False) -> sqlite3.Connection:
     if reads_only:
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA wal_autocheckpoint=0")
+    else:
+        db.execute("PRAGMA wal_autocheckpoint=8000")  # pages, 32 MB: copying them back less often costs less
     return db
 
 
 def _commit(db: sqlite3.Connection, batch: list[_Write]) -> list[BaseException | None]:
-    """Run each write in its own savepoint and commit them together. The outcomes, in order: None, or what to raise.
+    """Run the writes and commit them together. The outcomes, in order: None, or what to raise.
 
-    What breaks the database itself (disk, file) fails the whole batch; anything else only the write that it is in.
+    What breaks the database itself (disk, file) fails the whole batch; anything else only the write that it is in: then
+    all are undone and run again, each in a savepoint of its own. Savepoints for all would double the statements.
     """
     outcomes: list[BaseException | None] = []
     try:
         db.execute("BEGIN IMMEDIATE")
-        for steps, _ in batch:
-            outcomes.append(_run(db, steps))
+        if _all_ran(db, batch):
+            outcomes = [None] * len(batch)
+        else:
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            for steps, _ in batch:
+                outcomes.append(_run(db, steps))
         db.execute("COMMIT")
     except Exception as error:  # noqa: BLE001  the thread must live: the next batch may fit
         if db.in_transaction:
@@ -143,21 +151,39 @@ def _commit(db: sqlite3.Connection, batch: list[_Write]) -> list[BaseException |
     return outcomes
 
 
+def _all_ran(db: sqlite3.Connection, batch: list[_Write]) -> bool:
+    try:
+        for steps, _ in batch:
+            _execute(db, steps)
+    except Exception as error:  # noqa: BLE001  told by the second run
+        _raise_if_broken(db, error)
+        return False
+    return True
+
+
 def _run(db: sqlite3.Connection, steps: tuple[Step, ...]) -> BaseException | None:
     db.execute("SAVEPOINT w")
     try:
-        for step in steps:
-            if step.statement is not None:
-                compiled = step.statement.compiled(DIALECT)
-                step.check(db.execute(compiled.sql, compiled.line_up(step.params)).rowcount)
-    except Exception as error:
-        if isinstance(error, sqlite3.OperationalError) or not db.in_transaction:
-            raise
+        _execute(db, steps)
+    except Exception as error:  # noqa: BLE001  raised where the write was asked for
+        _raise_if_broken(db, error)
         db.execute("ROLLBACK TO w")
         db.execute("RELEASE w")
         return error
     db.execute("RELEASE w")
     return None
+
+
+def _execute(db: sqlite3.Connection, steps: tuple[Step, ...]) -> None:
+    for step in steps:
+        if step.statement is not None:
+            compiled = step.statement.compiled(DIALECT)
+            step.check(db.execute(compiled.sql, compiled.line_up(step.params)).rowcount)
+
+
+def _raise_if_broken(db: sqlite3.Connection, error: Exception) -> None:
+    if isinstance(error, sqlite3.OperationalError) or not db.in_transaction:
+        raise error
 
 
 def _ours(error: Exception) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import and_, or_, select, true, update
 
 from penstock.canonical.task import ENDED, Event, State, Task, TaskId
@@ -17,15 +18,22 @@ FIXED = {
 }
 """Columns that never change while a task lives; retention empties `input` and `files`."""
 MUTABLE = [column.name for column in tasks.c if column.name not in FIXED]
-_FIELDS = Task.__struct_fields__
+
+_LAST_WORD = case((tasks.c.report.is_not_distinct_from(P.old_report), P.report), else_=tasks.c.report)
+"""A vendor may call back at any moment: what came after the task was read stays for the next step."""
 
 _INSERT = inserting(tasks)
 _MOVE = compiled(
     update(tasks)
     .where(tasks.c.id == P.id, tasks.c.state == P.old_state, tasks.c.attempt == P.old_attempt, tasks.c.seq == P.old_seq)
-    .values({name: getattr(P, name) for name in MUTABLE})
+    .values({name: getattr(P, name) for name in MUTABLE} | {"report": _LAST_WORD})
 )
-_REPORTED = compiled(update(tasks).where(tasks.c.id == P.id, tasks.c.state.not_in(list(ENDED))).values(report=P.report))
+_REPORTED = compiled(
+    update(tasks)
+    .where(tasks.c.id == P.id, tasks.c.state.not_in(list(ENDED)))
+    .where(tasks.c.report.is_not_distinct_from(P.old_report))
+    .values(report=P.report)
+)
 _CLEAR = compiled(
     update(tasks)
     .where(tasks.c.id == P.id)
@@ -70,13 +78,14 @@ _FORGET = compiled(events.delete().where(events.c.task == P.task))
 
 
 def insert(task: Task) -> Step:
-    return _INSERT(**{name: getattr(task, name) for name in _FIELDS}).must_change(1)
+    return _INSERT(**asdict(task)).must_change(1)
 
 
 def move(old: Task, new: Task) -> Step:
     """Write what changed. When another worker was first, nothing of the transaction that holds this step happens."""
-    params = {name: getattr(new, name) for name in MUTABLE}
-    return _MOVE(id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq, **params).must_change(1)
+    params = asdict(new)  # the columns that never change are passed over
+    params.update(id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq)
+    return _MOVE(**params).must_change(1)
 
 
 def reported(task: TaskId, report: bytes) -> Step:

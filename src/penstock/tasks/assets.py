@@ -9,6 +9,8 @@ import mimetypes
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -23,7 +25,7 @@ from penstock.errors import CallerError, InvalidField, InvalidInput, NotFound, P
 from penstock.ids import new_id
 from penstock.providers._base import Ask
 from penstock.routing import Channels, Providers
-from penstock.store import files
+from penstock.store import Step, files
 from penstock.store.blobs import Kept
 from penstock.wire.http import Request
 
@@ -38,41 +40,50 @@ Leaf = Callable[[str, tuple[str | int, ...]], Awaitable[Any]]
 # ── what callers put in ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def gather(ctx: Context, caller: Caller, task: str, input: dict[str, Any], *, fetch: bool) -> dict[str, str]:
-    """The files that the input speaks of: {string in the input: id of our file}.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """`known`: {string in the input: id of our file}; `steps` are the new files' rows, for the task's transaction."""
 
-    Own files must be the caller's; long `data:` URLs are kept; other URLs are checked, and with `fetch` brought here, so
-    that an upstream on a private network never has to. Raises InvalidInput naming the field.
+    known: dict[str, str] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+
+async def gather(ctx: Context, caller: Caller, task: str, input: dict[str, Any], *, fetch: bool) -> Gathered:
+    """The files that the input speaks of.
+
+    Own files must be the caller's; long `data:` URLs are kept; other URLs are checked, and with `fetch` brought here,
+    so that an upstream on a private network never has to. Raises InvalidInput naming the field.
     """
-    found: dict[str, str] = {}
+    gathered = Gathered()
 
     async def leaf(text: str, path: tuple[str | int, ...]) -> str:
         try:
             file = await _gathered(ctx, caller, task, text, fetch=fetch)
         except PenstockError as error:
-            field = ".".join(["input", *map(str, path)])
-            raise InvalidInput(fields=(InvalidField(field, "url", str(error)),)) from None
+            where = ".".join(["input", *map(str, path)])
+            raise InvalidInput(fields=(InvalidField(where, "url", str(error)),)) from None
         if file is not None:
-            found[text] = file
+            gathered.known[text] = file.id
+            gathered.steps.append(files.insert(file))
         return text
 
     await _walk(input, leaf)
-    return found
+    return gathered
 
 
-async def _gathered(ctx: Context, caller: Caller, task: str, text: str, *, fetch: bool) -> str | None:
+async def _gathered(ctx: Context, caller: Caller, task: str, text: str, *, fetch: bool) -> File | None:
     if (own := own_file(ctx, text)) is not None:
         file = await files.get(ctx.store, own)
         if file is None or (file.account, file.mode) != (caller.account, caller.mode):
             raise NotFound("File not found")
-        return own
+        return file
     owner = (caller.account, caller.mode, task, "input")
     if text.startswith("data:"):
         if len(text) <= INLINE_MOST:
             return None
         content_type, data = decode_data_url(text)
         kept = await ctx.blobs.keep(_once(data), ctx.settings.max_file)
-        return await _record(ctx, owner, "input", content_type, kept)
+        return _gathered_file(owner, "input", content_type, kept)
     if not fetch:
         await ctx.guard.check(text)
         return None
@@ -81,7 +92,7 @@ async def _gathered(ctx: Context, caller: Caller, task: str, text: str, *, fetch
             raise CallerError(f"the URL answered {reply.status}")
         kept = await ctx.blobs.keep(reply, ctx.settings.max_file)
         content_type = reply.headers.get("content-type") or ""
-    return await _record(ctx, owner, _name(text, content_type), content_type, kept)
+    return _gathered_file(owner, _name(text, content_type), content_type, kept)
 
 
 async def ready(ctx: Context, task: Task, channel: Channel, *, inline: bool) -> dict[str, Any]:
@@ -118,7 +129,12 @@ def callback_base(ctx: Context, channel: Channel) -> str | None:
 
 def is_nearby(channel: Channel) -> bool:
     """Whether the channel's host is this machine or a private address."""
-    host = urlsplit(channel.base_url).hostname or ""
+    return _is_nearby(channel.base_url)
+
+
+@lru_cache(256)
+def _is_nearby(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -188,7 +204,7 @@ def callback_here(ctx: Context) -> str:
 
 
 async def receive(ctx: Context, task: Task, name: str, content_type: str, chunks: AsyncIterator[bytes]) -> str:
-    """A vendor puts a file of this task. The URL that stands for it in the vendor's report; nobody can read it there."""
+    """A vendor puts a file of this task. The URL that stands for it in the report, where nobody can read it."""
     kept = await ctx.blobs.keep(chunks, ctx.settings.max_output)
     file = await _recorded(ctx, task, _clean(name), content_type, kept, '{"source": "received"}')
     return f"{callback_here(ctx)}/internal/received/{file.id}/{file.name}"
@@ -306,13 +322,11 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
         yield bytes(view[start : start + (1 << 18)])
 
 
-async def _record(ctx: Context, owner: tuple[str, str, str, str], name: str, content_type: str, kept: Kept) -> str:
+def _gathered_file(owner: tuple[str, str, str, str], name: str, content_type: str, kept: Kept) -> File:
     account, mode, task, role = owner
     if not re.search(r"\.[A-Za-z0-9]{1,5}\Z", name):
         name += _suffix("", content_type, kept.head)
-    file = _file(account, mode, task, role, name, content_type, kept, "{}", None)
-    await ctx.store.write(files.insert(file))
-    return file.id
+    return _file(account, mode, task, role, name, content_type, kept, "{}", None)
 
 
 async def _recorded(ctx: Context, task: Task, name: str, content_type: str, kept: Kept, source: str) -> File:

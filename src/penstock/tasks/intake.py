@@ -37,7 +37,7 @@ from penstock.ledger import Prices, Rule, hold
 from penstock.ledger.prices import Line
 from penstock.routing import Channels
 from penstock.store import files, keys, tasks
-from penstock.tasks import assets
+from penstock.tasks import assets, learning
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
 
@@ -90,14 +90,15 @@ async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra
     serving = _serving(ctx, caller, target)
     if command.webhook:
         await _check_webhook(ctx, command.webhook)
-    known_files = await _gather(ctx, caller, command, target, id, serving)
-    task = _task(ctx, caller, command, target, id, known_files)
+    gathered = await _gather(ctx, caller, command, target, id, serving)
+    task = _task(ctx, caller, command, target, id, gathered.known)
     ctx.of(Limits).begin(caller)
     try:
         ctx.faults.reach("intake.before")
         alarm = ctx.of(Watches).alarm
         held = hold(caller, task.id, task.hold)
-        await ctx.store.write(*extra, *held, tasks.insert(task), alarm.wake(task.id, task.due_at))
+        steps = (*extra, *held, *gathered.steps, tasks.insert(task), alarm.wake(task.id, task.due_at))
+        await ctx.store.write(*steps)
     except BaseException:
         ctx.of(Limits).end(caller.key)
         raise
@@ -145,6 +146,8 @@ def _fingerprint(command: Submit) -> str:
 async def _target(ctx: Context, caller: Caller, command: Submit) -> Target:
     if command.deployment:
         return await _deployed(ctx, caller, command.deployment)
+    if command.model and catalog(ctx).find(command.model) is None:
+        await learning.seek(ctx, command.model)
     known = catalog(ctx)
     if command.version:
         found = known.version(command.version)
@@ -212,11 +215,11 @@ async def _check_webhook(ctx: Context, url: str) -> None:
 
 async def _gather(
     ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, serving: list[Channel]
-) -> dict[str, str]:
+) -> assets.Gathered:
     fetch = caller.mode == TEST or any(assets.is_nearby(channel) for channel in serving)
     fields = _file_fields(target)
     chosen = {k: v for k, v in command.input.items() if fields is None or k in fields}
-    return await assets.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else {}
+    return await assets.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else assets.Gathered()
 
 
 def _file_fields(target: Target) -> set[str] | None:

@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from penstock.canonical.plan import Channel
-from penstock.canonical.task import Report, State, Task, TaskId
+from penstock.canonical.task import ENDED, Report, Task, TaskId
 from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
@@ -48,10 +48,10 @@ class Watch(msgspec.Struct):
     def noted(self, report: Report) -> None:
         self.seen = hash(msgspec.json.encode(report))
 
-    def doubt_lasts(self) -> bool:
-        """Whether what was doubted just now has been in doubt for long."""
+    def doubt_lasts(self, doubt_s: float | None = None) -> bool:
+        """Whether what was doubted just now has been in doubt for long: so long, or as the endpoint says."""
         self.doubted_at = self.doubted_at or time.monotonic()
-        return time.monotonic() - self.doubted_at >= self.endpoint.doubt_s
+        return time.monotonic() - self.doubted_at >= (self.endpoint.doubt_s if doubt_s is None else doubt_s)
 
 
 class Watches:
@@ -61,6 +61,7 @@ class Watches:
         self._ctx = ctx
         self.alarm: Alarm = HeapAlarm(ctx.settings.steps_at_once, ctx.metrics.lag.observe)
         self._known: dict[TaskId, Watch] = {}
+        self._called: set[TaskId] = set()
 
     def get(self, task: TaskId) -> Watch | None:
         return self._known.get(task)
@@ -68,6 +69,17 @@ class Watches:
     def changed(self, task: TaskId) -> None:
         """Somebody wrote to this task: what we remember of it is old."""
         self._known.pop(task, None)
+
+    def call(self, task: TaskId) -> None:
+        """A vendor's word was written to this task: whatever its worker is at, the next step begins with the row."""
+        self._called.add(task)
+        self.changed(task)
+
+    def answer(self, task: TaskId) -> None:
+        """The next step begins: if the vendor called since the last one, what we remember is old."""
+        if task in self._called:
+            self._called.discard(task)
+            self.changed(task)
 
     def begin(self, task: Task) -> Watch | None:
         """Watch a running task. None where its channel is gone."""
@@ -127,14 +139,14 @@ async def note(ctx: Context, task: TaskId, report: Report) -> None:
         found = await tasks.get(ctx.store, task)
         if found is None or found.ended:
             return
-        if found.report and msgspec.json.decode(found.report, type=Report).state in (State.SUCCEEDED, State.FAILED):
+        if found.report and msgspec.json.decode(found.report, type=Report).state in ENDED:
             return
         try:
             await ctx.store.write(
-                tasks.reported(task, msgspec.json.encode(report)), ctx.of(Watches).alarm.wake(task, now())
+                tasks.reported(found, msgspec.json.encode(report)), ctx.of(Watches).alarm.wake(task, now())
             )
         except Stale:
             continue
-        ctx.of(Watches).changed(task)
+        ctx.of(Watches).call(task)
         return
     raise CallerError("the task changes too quickly")

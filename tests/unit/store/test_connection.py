@@ -45,7 +45,7 @@ async def test_the_word_of_the_failing_step_is_raised(store: Store) -> None:
 
 
 async def test_a_step_without_a_number_of_rows_may_change_none(store: Store) -> None:
-    await store.write(tasks.reported("nowhere", b"{}"))
+    await store.write(*tasks.clear("nowhere"))
 
 
 async def test_effects_come_in_order_after_the_commit(store: Store) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -108,9 +109,24 @@ async def test_of_many_who_move_it_one_is_first(store: Store) -> None:
 async def test_a_report_is_kept_unless_the_task_ended(store: Store) -> None:
     made = [task(state=state) for state in State]
     await store.write(*map(tasks.insert, made))
-    await store.write(*(tasks.reported(each.id, b'{"state":"running"}') for each in made))
+    for each in made:
+        with suppress(Stale):
+            await store.write(tasks.reported(each, b'{"state":"running"}'))
     kept = {each.state for each in made if (await tasks.get(store, each.id)).report}
     assert kept == set(State) - ENDED
+
+
+async def test_a_report_that_came_after_the_task_was_read_is_kept(store: Store) -> None:
+    made = task(state=State.SUBMITTING)
+    await store.write(tasks.insert(made))
+    await store.write(tasks.reported(made, b'{"state":"running"}'))
+    await store.write(tasks.move(made, replace(made, state=State.RUNNING)))
+    running = await tasks.get(store, made.id)
+    assert (running.state, running.report) == (State.RUNNING, '{"state":"running"}')
+    with pytest.raises(Stale):
+        await store.write(tasks.reported(made, b'{"state":"failed"}'))
+    await store.write(tasks.move(running, replace(running, report=None)))
+    assert (await tasks.get(store, made.id)).report is None
 
 
 async def listed(store: Store, count: int = 7) -> list[Task]:

@@ -1,0 +1,156 @@
+"""queued → submitting → running: choose a deployment, write down that we are about to ask it, ask it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from penstock.calls import converse
+from penstock.canonical.media import OpenJob
+from penstock.canonical.plan import Channel, Deployment
+from penstock.canonical.task import State, Task
+from penstock.clock import after, now
+from penstock.context import Context
+from penstock.errors import (
+    CallerError,
+    ChannelRejected,
+    FateUnknown,
+    Stale,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamUnreachable,
+)
+from penstock.log import logger
+from penstock.routing import SANDBOX, Health, plan
+from penstock.store import tasks
+from penstock.tasks import accepting, ending, events, uncertain
+from penstock.tasks.alarm import Retry
+from penstock.tasks.watcher import Watches
+
+replace = msgspec.structs.replace
+
+
+async def submit(ctx: Context, task: Task) -> None:
+    """Choose a deployment, write down that we are about to ask it, ask it."""
+    if await _out_of_time(ctx, task):
+        return
+    deployment = await _choose(ctx, task)
+    if deployment is None:
+        return
+    channel, endpoint = deployment.channel, ctx.of(Watches).endpoint(deployment.channel)
+    try:
+        job, intent = await _intend(ctx, task, deployment)
+    except BaseException as error:
+        ending.free_place(ctx, channel.id)
+        if not isinstance(error, CallerError):
+            raise
+        await ending.end(ctx, task, State.FAILED, error=str(error), code=error.code)
+        return
+    ctx.faults.reach("submit.intent")
+    try:
+        report = await converse(ctx, channel, endpoint.submit(job, task.id), creates=True)
+    except FateUnknown:
+        ctx.faults.reach("submit.lost")
+        await uncertain.begin(ctx, intent)
+    except CallerError as error:
+        await accepting.give_up(ctx, intent, str(error), error.code)
+    except UpstreamError as error:
+        await _turned_down(ctx, intent, channel, error)
+    else:
+        ctx.faults.reach("submit.replied")
+        ctx.of(Health).worked(channel)
+        await accepting.accept(ctx, task.id, report)
+
+
+async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[OpenJob, Task]:
+    """Make the job ready, and write down that it is about to leave."""
+    job = await accepting.job_for(ctx, task, deployment)
+    at = now()
+    intent = replace(
+        task,
+        state=State.SUBMITTING,
+        channel=deployment.channel.id,
+        upstream_model=deployment.upstream_model,
+        submitted_at=at,
+        moved_at=at,
+        due_at=at,
+    )
+    await ctx.store.write(tasks.move(task, intent))
+    return job, intent
+
+
+async def _choose(ctx: Context, task: Task) -> Deployment | None:
+    """The best deployment with a place, which is taken. None: the task was ended. Raises Retry where one must be waited
+    for."""
+    refused_by = [channel for channel in task.refused_by.split(",") if channel]
+    found = plan(ctx, task.model, task.mode, refused_by)
+    if not found:
+        words = task.error or "No channel serves this model any more."
+        await ending.end(ctx, task, State.FAILED, error=words, code=task.error_code or "no_channel")
+        return None
+    health = ctx.of(Health)
+    ready = [d for d in found if health.has_place(d.channel) and not health.cooling_s(d.channel)]
+    if ready:
+        health.take(ready[0].channel, task.id)
+        return ready[0]
+    for deployment in found:
+        if not health.has_place(deployment.channel):
+            health.wait(deployment.channel, task.id)
+    rest_s = min(health.cooling_s(d.channel) or 5.0 for d in found)
+    raise Retry(min(rest_s, max(0.0, (_latest(task) - now()) / 1e9)))
+
+
+async def _turned_down(ctx: Context, task: Task, channel: Channel, error: UpstreamError) -> None:
+    """Surely not accepted: another deployment, or later. Busy and unreachable channels rest; others are not asked
+    again for this task."""
+    if channel is not SANDBOX:
+        ctx.of(Health).failed(channel, error)
+    transient = isinstance(error, UpstreamBusy | UpstreamUnreachable)
+    refused_by = task.refused_by if transient else ",".join(filter(None, [task.refused_by, channel.id]))
+    code, words = error.code, str(error)
+    if isinstance(error, ChannelRejected):  # our own account's trouble, which is not the caller's to read
+        logger("worker").warning("channel rejected us", channel=channel.name, reason=words)
+        words = "No channel could take this model's work. The operator has been told."
+    for _ in range(20):
+        current = await tasks.get(ctx.store, task.id)
+        if current is None or current.state is not State.SUBMITTING:
+            raise Retry(0.0)
+        at = now()
+        back = replace(
+            current,
+            state=State.QUEUED,
+            attempt=current.attempt + 1,
+            channel=None,
+            upstream_model=None,
+            refused_by=refused_by,
+            error=words,
+            error_code=code,
+            moved_at=at,
+            due_at=at,
+        )
+        back, noted = events.append(back, ("note", f"{channel.name}: {code}"))
+        try:
+            await ctx.store.write(tasks.move(current, back), *noted)
+        except Stale:
+            continue  # its caller cancelled it just now
+        ending.free_place(ctx, channel.id)
+        break
+    raise Retry((error.retry_after_s or 0.1) if channel is SANDBOX else 0.0)
+
+
+async def _out_of_time(ctx: Context, task: Task) -> bool:
+    """End a queued task whose deadline passed, or that waited for as long as its model ever takes."""
+    at = now()
+    if task.canceled_at is not None or (task.deadline and at >= task.deadline):
+        await ending.end(ctx, replace(task, canceled_at=at), State.CANCELED)
+        return True
+    if at >= after(task.longest_s, task.created_at):
+        words = task.error or "No channel had a place for this prediction in time."
+        await ending.end(ctx, task, State.FAILED, error=words, code=task.error_code or "timed_out")
+        return True
+    return False
+
+
+def _latest(task: Task) -> int:
+    """When a queued task has waited for long enough."""
+    latest = after(task.longest_s, task.created_at)
+    return min(latest, task.deadline) if task.deadline else latest
