@@ -1,4 +1,7 @@
-"""50,000 tasks at a vendor that never ends one, on the schedules as shipped; new ones come as fast as old ones would end."""
+"""50,000 tasks at a vendor that never ends one, on the schedules as shipped.
+
+Their ages are spread over what the model usually takes; new ones come as fast as old ones would end, so that there are
+always young ones, which are asked about more often."""
 
 from __future__ import annotations
 

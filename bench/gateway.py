@@ -84,9 +84,7 @@ class Gateway:
 def quantile_s(before: Mapping[str, float], now: Mapping[str, float], name: str, part: float) -> float:
     """A histogram's quantile between two readings, straight lines drawn within a bucket."""
     head = f'{name}_bucket{{le="'
-    edges = sorted(
-        (float(key[len(head) : -2]), now[key] - before.get(key, 0.0)) for key in now if key.startswith(head)
-    )
+    edges = sorted((float(key[len(head) : -2]), now[key] - before.get(key, 0.0)) for key in now if key.startswith(head))
     wanted, below, low = part * edges[-1][1], 0.0, 0.0
     for edge, count in edges:
         if count >= wanted and count > 0:

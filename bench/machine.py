@@ -58,11 +58,20 @@ def described() -> dict[str, str]:
     cpu = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     found = {
         "cpu": f"{cpu[1] if cpu else platform.machine()}, {len(CORES)} cores",
+        "one loop": f"{loop_ms():.0f} ms",
         "load": " ".join(f"{each:.2f}" for each in os.getloadavg()),
         "python": sys.version.split()[0],
         "sqlite": _sqlite(),
     }
     return found | {name: version(name) for name in PARTS} | {name: tool(name) or "missing" for name in TOOLS}
+
+
+def loop_ms() -> float:
+    """CPU time of two million rounds of a plain loop: how fast this machine is just now, for figures to be compared."""
+    began, total = time.process_time(), 0
+    for number in range(2_000_000):
+        total += number & 7
+    return (time.process_time() - began) * 1000
 
 
 def tool(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Data directories as a busy gateway would have left them: written through the real store, so that the books balance."""
+"""Data directories as a busy gateway would have left them, written through the real store: the books balance."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def _steps(caller: Caller, task: Task) -> Iterator[Step]:
         yield from settle(task, Charge(task.charge or 0, 0, {"rule": "bench"}))
 
 
-def _tasks(
-    caller: Caller, channel: str, state: State, count: int, usual_s: float, longest_s: float
-) -> Iterator[Task]:
+def _tasks(caller: Caller, channel: str, state: State, count: int, usual_s: float, longest_s: float) -> Iterator[Task]:
     for number in range(count):
         began = now() - int(usual_s * SECOND * (number + 1) / count)
         yield _task(caller, channel, state, began, longest_s)

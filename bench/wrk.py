@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import machine
@@ -28,6 +28,9 @@ class Load:
     seconds: int = 5
     pause_ms: int = 0
 
+    def at(self, url: str) -> Load:
+        return replace(self, url=url)
+
 
 @dataclass(frozen=True)
 class Result:
@@ -47,6 +50,11 @@ class Result:
     @property
     def per_cpu_s(self) -> float:
         return (self.requests - self.refused) / self.span.cpu_s if self.span.cpu_s else 0.0
+
+
+def trouble(result: Result) -> str:
+    """In words, what went wrong; empty if nothing did."""
+    return f"; {result.refused} refused, {result.broken} broken" if result.refused or result.broken else ""
 
 
 def run(load: Load, pid: int) -> Result:

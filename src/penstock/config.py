@@ -14,7 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseSettings):
-    """Each can be set in `penstock.toml` or as `PENSTOCK_<NAME>`, which wins unless empty. Sizes: bytes; times: seconds."""
+    """Each can be set in `penstock.toml` or as `PENSTOCK_<NAME>`, which wins. Sizes are bytes, times seconds."""
 
     model_config = SettingsConfigDict(env_prefix="PENSTOCK_", frozen=True, extra="ignore", env_ignore_empty=True)
 

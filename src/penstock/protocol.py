@@ -7,6 +7,7 @@ whatever is unusual about a request, takes uvicorn's own way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -28,8 +29,7 @@ class Protocol(HttpToolsProtocol):
         if reply is None:
             return super().on_headers_complete()
         self._answered = True
-        ours = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
-        self.transport.write(b"HTTP/1.1 200 OK\r\n" + ours + reply)
+        self.transport.write(_head(tuple(self.server_state.default_headers)) + reply)
         self.on_response_complete()
         return None
 
@@ -49,5 +49,11 @@ class Protocol(HttpToolsProtocol):
             and not self.transport.is_closing()
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
-            and not any(name in UNUSUAL for name, _ in self.headers)
+            and UNUSUAL.isdisjoint([name for name, _ in self.headers])
         )
+
+
+@lru_cache(2)
+def _head(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The status line and uvicorn's own headers, which change with the date, once a second."""
+    return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers])

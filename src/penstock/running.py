@@ -154,7 +154,7 @@ async def _show(client: Client, prediction: Any, *, logs: bool) -> None:
 
 
 async def _ended(client: Client, id: str) -> Any:
-    while (found := await client.ask("GET", f"/predictions/{id}"))["status"] not in EXITS:
+    while (found := await client.ask("GET", f"/predictions/{id}"))["status"] not in EXITS:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     return found
 

@@ -1,4 +1,4 @@
-"""The ASGI application: finds the route, limits the body, lets the dialect read and write, streams, catches errors once.
+"""The ASGI application: finds the route, limits the body, lets the dialect read and write, streams, catches errors.
 
 Pages for people and machines that are no dialect's (health, metrics, documents, the task page) are `console.pages`.
 """
@@ -6,9 +6,11 @@ Pages for people and machines that are no dialect's (health, metrics, documents,
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from penstock.access import Keys, Limits
@@ -34,6 +36,14 @@ SHOWN_MOST = 20_000
 SHOWN_BYTES = 32 << 10
 
 
+_process, _requests = new_id()[:16], itertools.count(1)
+
+
+def request_id() -> str:
+    """The process, and the number of the request in it: 26 characters, ten times cheaper than an id of its own."""
+    return f"{_process}{next(_requests):010x}"
+
+
 class Headers(Mapping[str, str]):
     """Request headers by lower-case name, decoded when asked for."""
 
@@ -43,11 +53,17 @@ class Headers(Mapping[str, str]):
         self._raw = raw
 
     def __getitem__(self, name: str) -> str:
+        value: str | None = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
         wanted = name.encode("latin-1")
         for known, value in self._raw:
             if known == wanted:
                 return value.decode("latin-1")
-        raise KeyError(name)
+        return default
 
     def __iter__(self) -> Iterator[str]:
         return iter([name.decode("latin-1") for name, _ in self._raw])
@@ -85,7 +101,9 @@ class Router:
         return _descend(self._tree, path.split("/")[1:], 0, [])
 
 
-def _descend(node: dict[str, Any], segments: list[str], at: int, values: list[str]) -> Any:
+def _descend(
+    node: dict[str, Any], segments: list[str], at: int, values: list[str]
+) -> tuple[dict[str, Any], list[str]] | None:
     if at == len(segments):
         return (node[""], values) if "" in node else None
     segment = segments[at]
@@ -150,6 +168,7 @@ class App:
         self.router = Router()
         self._keys, self._limits = ctx.of(Keys), ctx.of(Limits)
         self._shown = Shown(ctx)
+        self._counted = lru_cache(1000)(ctx.metrics.requests.labels)
         for dialect in dialects().values():
             for prefix in dialect.prefixes:
                 for route in dialect.routes():
@@ -188,7 +207,7 @@ class App:
         except Exception:  # noqa: BLE001  the one place where anything else is caught: no traceback leaves
             logger("server").exception("request failed", request_id=exchange.id, path=route.path)
             out = _refused(dialect, GatewayError("The gateway failed. Its log has the details of this request."))
-        self.ctx.metrics.requests.labels(dialect.name, out.status).inc()
+        self._counted(dialect.name, out.status).inc()
         await exchange.write(out)
 
     async def _perform(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Outgoing:
@@ -217,8 +236,10 @@ class App:
         return out
 
     def at_once(self, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-        """The hottest of all, for clients poll: a task that was shown before, and has not changed, to a key that was seen
-        before. The reply from its own headers on; None: it takes the long way, which also words every refusal."""
+        """The hottest of all, for clients poll: a task that was shown before, and has not changed, to a known key.
+
+        The reply from its own headers on. None: it takes the long way, which also words every refusal.
+        """
         path = target.decode("latin-1")
         seen = self._shown.at(path)
         if seen is None:
@@ -234,7 +255,7 @@ class App:
             return None
         seen.count()
         head = b"x-request-id: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        return head % (new_id().encode(), len(body)) + body
+        return head % (request_id().encode(), len(body)) + body
 
 
 class Exchange:
@@ -246,7 +267,7 @@ class Exchange:
         self._ctx, self.scope, self._receive, self._send = ctx, scope, receive, send
         self.method: str = scope["method"]
         self.headers = Headers(scope["headers"])
-        self.id = new_id()
+        self.id = request_id()
 
     def incoming(self, path: dict[str, str], links: Links) -> Incoming:
         query = self.scope["query_string"].decode("latin-1")

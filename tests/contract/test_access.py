@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -89,9 +90,8 @@ def test_a_revoked_key_is_refused_at_once(live: Live) -> None:
 
 def test_a_capability_opens_its_own_thing_only(live: Live, owned: Owned) -> None:
     urls = ask(f"{live.url}/replicate/v1/predictions/{owned.task}", key=live.test_key).json["urls"]
-    other = ask(
-        f"{live.url}/replicate/v1/models/{MODEL}/predictions", "POST", key=live.test_key, body={"input": {"prompt": "y"}}
-    ).json
+    url = f"{live.url}/replicate/v1/models/{MODEL}/predictions"
+    other = ask(url, "POST", key=live.test_key, body={"input": {"prompt": "y"}}).json
     page = urls["web"]
     assert ask(page, accept="text/html").status == 200
     assert ask(page.replace(owned.task, other["id"]), accept="text/html").status == 404
@@ -121,3 +121,16 @@ def test_a_concurrency_limit_counts_unfinished_tasks(live: Live) -> None:
         if third.status == 201:
             return
     raise AssertionError(third.body)
+
+
+def test_browsers_of_allowed_origins_may_ask(tmp_path: Path) -> None:
+    with Live(tmp_path, environment={"PENSTOCK_CORS_ORIGINS": "https://app.example"}) as server:
+        url = f"{server.url}/replicate/v1/account"
+        asks = {"access_control_request_method": "POST", "access_control_request_headers": "authorization"}
+        before = ask(url, "OPTIONS", origin="https://app.example", **asks)
+        assert before.status == 204
+        assert before.headers["access-control-allow-origin"] == "https://app.example"
+        assert "authorization" in before.headers["access-control-allow-headers"]
+        answered = ask(url, key=server.test_key, origin="https://app.example")
+        assert (answered.status, answered.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        assert "access-control-allow-origin" not in ask(url, key=server.test_key, origin="https://evil.example").headers

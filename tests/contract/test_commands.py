@@ -48,7 +48,14 @@ def test_run_uploads_a_file(live: Live, tmp_path: Path) -> None:
     picture = tmp_path / "in.png"
     Image.new("RGB", (64, 64), "teal").save(picture)
     done = run(
-        live, "black-forest-labs/flux-kontext-pro", "-i", "prompt=x", "-i", f"input_image=@{picture}", "-o", str(tmp_path)
+        live,
+        "black-forest-labs/flux-kontext-pro",
+        "-i",
+        "prompt=x",
+        "-i",
+        f"input_image=@{picture}",
+        "-o",
+        str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
 

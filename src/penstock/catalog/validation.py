@@ -11,15 +11,12 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import jsonschema_rs
 
 from penstock.catalog.schemas import Schema, checkable
 from penstock.errors import InvalidField, InvalidInput
-
-if TYPE_CHECKING:
-    from penstock.catalog.models import Version
 
 Problem = jsonschema_rs.ValidationError
 Validator = jsonschema_rs.Draft7Validator
@@ -28,7 +25,17 @@ MANY = 1000
 """Parts of an input above which only its first problem is told: to describe a million wrong items takes 17 s."""
 
 
-def check(version: Version, input: Any) -> None:
+class Checked(Protocol):
+    """What a version of a model brings for this: its checker, and its schema's defaults."""
+
+    @property
+    def validator(self) -> Validator: ...
+
+    @property
+    def defaults(self) -> dict[str, Any]: ...
+
+
+def check(version: Checked, input: Any) -> None:
     """Raise InvalidInput, which names every broken rule, unless `input` fits the version's schema."""
     validator = version.validator
     try:
@@ -40,7 +47,7 @@ def check(version: Version, input: Any) -> None:
     raise InvalidInput(fields=tuple(_fields(problems)))
 
 
-def defaults(version: Version, input: dict[str, Any]) -> dict[str, Any]:
+def defaults(version: Checked, input: dict[str, Any]) -> dict[str, Any]:
     """`input` with the schema's defaults for the keys that it leaves out; neither is changed."""
     return {**copy.deepcopy(version.defaults), **input}
 
@@ -57,7 +64,7 @@ _URI = re.compile(r"(?:https?|data):.", re.IGNORECASE)
 
 
 def _is_uri(text: str) -> bool:
-    """A scheme that a model can fetch, and something after it, as leniently as Go's parser: spaces and umlauts are fine.
+    """A scheme that a model can fetch, and something after it, as lenient as Go's parser: spaces and umlauts are fine.
 
     Other schemes, and plain paths, would name files on the machine that runs the model.
     """

@@ -71,7 +71,8 @@ async def receive(ctx: Context, caller: Caller, command: Receive) -> str:
 
 async def download(ctx: Context, caller: Caller, command: Download) -> Body:
     file = await files.get(ctx.store, command.file)
-    if file is None or not _may(ctx, caller, command, file) or (file.expires_at is not None and file.expires_at < now()):
+    gone = file is None or (file.expires_at is not None and file.expires_at < now())
+    if file is None or gone or not _may(ctx, caller, command, file):
         raise NotFound("File not found")
     span = _span(command.range, file.size)
     start, end = span or (0, file.size)

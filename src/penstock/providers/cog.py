@@ -46,7 +46,7 @@ REPEATS_S = 240.0
 """The last webhook is sent up to 12 times, each pause twice the one before, from 0.1 s on: news may be so late."""
 IS_URL = re.compile(r"(?:https?|data):", re.IGNORECASE)
 LEFT_ON_DISK = re.compile(r"(?:file:/|/(?:tmp|var|src|root|home)/)\S+\Z")
-Schema = dict[str, Any]
+Document = dict[str, Any]
 
 
 class CogPrediction(TaskEndpoint):
@@ -61,28 +61,35 @@ class CogPrediction(TaskEndpoint):
         health = yield get("/health-check")
         if health["status"] in BROKEN:
             raise UpstreamError(f"The Cog server is {health['status'].lower().replace('_', ' ')}.")
+        check_files((yield get("/openapi.json")), job.input)
         body = {"id": tag, "input": job.input, "webhook": job.callback}
         yield put(f"/predictions/{tag}", body, {"prefer": "respond-async"})
         return Report(State.QUEUED, ref=f"{tag}@{run_of(health)}")
 
     def watch(self, ref: str) -> Talk[Report]:
-        """Nothing but whether the server that has our job still lives: the rest comes by webhook."""
+        """Nothing but whether the server that has our job still lives: the rest comes by webhook.
+
+        A ref without a run is that of a job whose webhook came though the answer to its create did not.
+        """
         run = ref.partition("@")[2]
         health = yield get("/health-check")
-        if run_of(health) != run:
+        if run and run_of(health) != run:
             return Report(State.FAILED, reason="The Cog server was restarted, and lost this prediction.", code="lost")
         if health["status"] in BROKEN:
-            doubt = f"The Cog server's worker died ({health['status'].lower()})."
-        elif health["status"] == IDLE:
-            doubt = "The Cog server is idle, and never said what became of this prediction."
-        else:
-            doubt = None
-        return Report(State.QUEUED, doubt=doubt, ref=ref)
+            return Report(State.QUEUED, doubt=f"The Cog server's worker died ({health['status'].lower()}).", ref=ref)
+        if health["status"] == IDLE:
+            doubt = "The Cog server is idle, and never said what became of this. Large outputs need --upload-url."
+            return Report(State.QUEUED, doubt=doubt, doubt_s=REPEATS_S, ref=ref)
+        return Report(State.QUEUED, ref=ref)
 
     def cancel(self, ref: str) -> Talk[Report | None]:
         """404 for a prediction that is not running: then a webhook has told, or will."""
         yield post(f"/predictions/{quote(ref.partition('@')[0])}/cancel")
         return None
+
+    def describe(self) -> Talk[Document]:
+        document: Document = yield get("/openapi.json")
+        return document
 
     def hear(self, body: bytes, tag: TaskId) -> Report | None:
         try:
@@ -111,7 +118,7 @@ def run_of(health: dict[str, Any]) -> str:
     return str((health.get("setup") or {}).get("started_at") or "")
 
 
-def check_files(document: Schema, input: Schema) -> None:
+def check_files(document: Document, input: Document) -> None:
     """Raises InvalidInput where a file input is no URL: the server would open that path, whosever file it is."""
     schemas = document.get("components", {}).get("schemas", {})
     fields = schemas.get("Input", {}).get("properties", {})
@@ -124,7 +131,7 @@ def check_files(document: Schema, input: Schema) -> None:
         raise InvalidInput(fields=tuple(wrong))
 
 
-def _holds_files(schema: Schema) -> bool:
+def _holds_files(schema: Document) -> bool:
     inner = [schema.get("items"), *(part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, ()))]
     return schema.get("format") == "uri" or any(isinstance(part, dict) and _holds_files(part) for part in inner)
 

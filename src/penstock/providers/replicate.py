@@ -63,14 +63,14 @@ class ReplicatePrediction(TaskEndpoint):
     def hear(self, body: bytes, tag: TaskId) -> Report | None:
         try:
             return self.report(msgspec.json.decode(body))
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             raise CallerError("not a prediction") from None
 
     def report(self, prediction: dict[str, Any]) -> Report:
         metrics = prediction.get("metrics") or {}
         output = prediction.get("output")
         return Report(
-            STATES[prediction["status"]],
+            STATES.get(prediction["status"], State.QUEUED),  # a relay's own word for what goes on is no verdict
             output=output,
             text=is_text(output),
             logs=prediction.get("logs") or "",

@@ -39,7 +39,7 @@ class SqliteStore:
         self._thread.start()
 
     async def write(self, *steps: Step) -> None:
-        if all(step.statement is None for step in steps):
+        if not any(step.statement for step in steps):
             return ran(steps)
         if self._closed:
             raise GatewayError("the store is closed")

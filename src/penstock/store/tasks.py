@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import and_, or_, select, true, update
+from sqlalchemy import and_, case, or_, select, true, update
 
 from penstock.canonical.task import ENDED, Event, State, Task, TaskId
 from penstock.store.connection import P, Row, Statement, Step, Store, compiled, inserting
@@ -84,13 +84,13 @@ def insert(task: Task) -> Step:
 def move(old: Task, new: Task) -> Step:
     """Write what changed. When another worker was first, nothing of the transaction that holds this step happens."""
     params = asdict(new)  # the columns that never change are passed over
-    params.update(id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq)
+    params.update(id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq, old_report=old.report)
     return _MOVE(**params).must_change(1)
 
 
-def reported(task: TaskId, report: bytes) -> Step:
-    """Keep a vendor's word until a worker acts on it."""
-    return _REPORTED(id=task, report=report.decode())
+def reported(task: Task, report: bytes) -> Step:
+    """Keep a vendor's word until a worker acts on it, in place of the one that was read with the task."""
+    return _REPORTED(id=task.id, report=report.decode(), old_report=task.report).must_change(1)
 
 
 def clear(task: TaskId) -> tuple[Step, ...]:

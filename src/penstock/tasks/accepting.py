@@ -60,8 +60,8 @@ async def accept(ctx: Context, id: TaskId, report: Report) -> None:
         except Stale:
             continue
         ctx.faults.reach("submit.accepted")
-        if moved.canceled_at is not None:
-            raise Retry(0.0)  # its caller cancelled it meanwhile: `run` sees to that
+        if moved.canceled_at is not None or moved.report:
+            raise Retry(0.0)  # its caller cancelled it, or the vendor called, meanwhile: `run` sees to that
         return await observing.observe(ctx, moved, report)
     raise Retry(0.1)
 

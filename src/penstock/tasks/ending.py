@@ -135,6 +135,7 @@ def _leave(ctx: Context, task: Task, ended: Task) -> None:
     ctx.metrics.ended.labels(ended.state).inc()
     ctx.metrics.unfinished.dec()
     watches = ctx.of(Watches)
+    watches.answer(task.id)
     watches.changed(task.id)
     if task.state in AT_VENDOR and task.channel:
         free_place(ctx, task.channel)

@@ -67,7 +67,7 @@ def recall(ctx: Context) -> None:
     """Put what all channels remember into the catalogue."""
     found: dict[str, Model] = {}
     for channel in ctx.of(Channels).every():
-        said = channel.options.get(REMEMBERED)
+        said: dict[str, Any] = channel.options.get(REMEMBERED, {})
         for path in channel.models if said else ():
             if path.count("/") == 1 and "*" not in path and path not in found:
                 found[path] = _model(ctx, path, **said)

@@ -22,20 +22,19 @@ from penstock.tasks.watcher import Watches
 replace = msgspec.structs.replace
 
 
-async def observe(ctx: Context, task: Task, report: Report) -> None:
-    """Write down what a vendor said. Raises Retry while the task goes on."""
+async def observe(ctx: Context, task: Task, report: Report, *, called: bool = False) -> None:
+    """Write down what a vendor said; `called`: by itself, in `task.report`. Raises Retry while the task goes on."""
     try:
         output = await assets.keep(ctx, task, report)
     except PenstockError as error:
         return await _output_lost(ctx, task, report, error)
     ctx.faults.reach("outputs.kept")
     seen, steps = _progress(ctx, task, report, output)
+    if called:
+        seen = replace(seen, report=None)
     if report.state not in ENDED:
         if seen != task:
-            watches = ctx.of(Watches)
             await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))
-            if task.report:
-                watches.changed(task.id)
             ctx.faults.reach("progress.committed")
         watch = ctx.of(Watches).get(task.id)
         if watch is None and seen.state is State.RUNNING:
@@ -67,6 +66,8 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
     happened: list[tuple[str, Any]] = []
     hooks: list[str] = []
     logs = task.logs if report.logs is None else report.logs[-ctx.settings.max_logs :]
+    if report.state not in ENDED and task.logs.startswith(logs):
+        logs = task.logs  # callbacks come in any order: this one is older
     started = report.started_at or (now() if report.state is State.RUNNING or report.state in ENDED else None)
     if task.started_at is None and started is not None and report.state is not State.CANCELED:
         hooks.append("start")
@@ -75,9 +76,16 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
     if logs != task.logs:
         happened.append(("logs", logs[len(task.logs) :] if logs.startswith(task.logs) else logs))
         hooks.append("logs")
+    old = msgspec.json.decode(task.output) if task.output else None
+    if (
+        report.state not in ENDED
+        and isinstance(old, list)
+        and isinstance(output, list)
+        and old[: len(output)] == output
+    ):
+        output = old
     encoded = None if output is None else msgspec.json.encode(output).decode()
     if encoded is not None and encoded != task.output:
-        old = msgspec.json.decode(task.output) if task.output else None
         happened += [("output", item) for item in _new_items(old, output, ended=report.state in ENDED)]
         hooks.append("output")
     metrics = msgspec.json.decode(task.metrics) | report.metrics
@@ -89,7 +97,6 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
         logs=logs,
         metrics=msgspec.json.encode(metrics).decode(),
         started_at=started,
-        report=None,
     )
     seen, told = events.append(seen, *[(kind, {"item": data} if kind == "output" else data) for kind, data in happened])
     posted = tuple(step for event in hooks for step in webhooks.post(ctx, seen, event))

@@ -33,7 +33,7 @@ async def run(ctx: Context, task: Task) -> None:
         await ending.begin_cancel(ctx, task)
         raise Retry(0.0)
     if task.report:
-        return await observing.observe(ctx, task, msgspec.json.decode(task.report, type=Report))
+        return await observing.observe(ctx, task, msgspec.json.decode(task.report, type=Report), called=True)
     watch = ctx.of(Watches).begin(task)
     if watch is None:
         words = "The channel that this prediction ran on was removed."
@@ -69,7 +69,7 @@ async def poll(ctx: Context, watch: Watch) -> None:
     if ctx.of(Watches).get(watch.id) is not watch:
         raise Retry(0.0)  # the task was changed meanwhile, by a cancel or a callback
     if report.doubt is not None:
-        if watch.doubt_lasts():
+        if watch.doubt_lasts(report.doubt_s):
             return await _verdict(ctx, watch.id, Report(State.FAILED, reason=report.doubt, code=report.code or "lost"))
         raise Retry(min(1.0, watch.endpoint.doubt_s / 4))
     watch.doubted_at = None
@@ -80,6 +80,9 @@ async def poll(ctx: Context, watch: Watch) -> None:
 
 async def _verdict(ctx: Context, id: TaskId, report: Report) -> None:
     task = await tasks.get(ctx.store, id)
+    if task is not None and task.report:
+        ctx.of(Watches).changed(id)
+        raise Retry(0.0)  # the vendor called meanwhile, and knows better
     if task is not None and not task.ended:
         await observing.observe(ctx, task, report)
 

@@ -117,8 +117,8 @@ def can_be_asked(channel: Channel, endpoint: TaskEndpoint) -> bool:
 
 
 async def hear(ctx: Context, secret: str, task: TaskId, body: bytes) -> None:
-    """A vendor's callback. Its word is on disk before it is thanked for; a worker acts on it. Raises Unauthenticated for
-    a secret that is no channel's, and for a task that is not with that channel."""
+    """A vendor's callback. Its word is on disk before it is thanked for; a worker acts on it. Raises Unauthenticated
+    for a secret that is no channel's, and for a task that is not with that channel."""
     channel = ctx.of(Channels).by_secret(secret)
     found = await tasks.get(ctx.store, task) if channel else None
     if channel is None or found is None or found.channel != channel.id:

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trustme
+
+from penstock.errors import FateUnknown, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from penstock.wire.http import Http, Request
 from tests.unit.wire.origin import (
     Answer,
     Got,
@@ -24,9 +27,6 @@ from tests.unit.wire.origin import (
     silent,
     stall_within,
 )
-
-from penstock.errors import FateUnknown, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from penstock.wire.http import Http, Request
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 
 import pytest
 import trustme
-from tests.unit.wire.origin import Answer, Got, answering, drip, free_port, hang_up, origin, reply, silent
 
 from penstock.errors import FateUnknown, TooLarge, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from penstock.wire.outbound import Guard, UrlRefused
+from tests.unit.wire.origin import Answer, Got, answering, drip, free_port, hang_up, origin, reply, silent
 
 pytestmark = pytest.mark.anyio
 
