@@ -23,7 +23,7 @@ from penstock.ledger import Prices
 from penstock.providers._base import get
 from penstock.routing import Channels, Health
 from penstock.store import accounts, files, keys, tasks
-from penstock.tasks import assets, ending, events, intake, learning, retention, webhooks
+from penstock.tasks import ending, events, inputs, intake, learning, retention, webhooks
 
 Act = Callable[..., Awaitable[Any]]
 ACTS: dict[str, Act] = {}
@@ -210,7 +210,7 @@ def _channel(ctx: Context, channel: Channel) -> dict[str, Any]:
         "cooling_s": round(ctx.of(Health).cooling_s(channel), 1),
     }
     if channel.provider == "cog":
-        shown["upload_url"] = f"{assets.callback_base(ctx, channel)}/internal/cog/{channel.secret}/"
+        shown["upload_url"] = f"{inputs.callback_base(ctx, channel)}/internal/cog/{channel.secret}/"
     return shown
 
 

@@ -17,7 +17,7 @@ from penstock.errors import CallerError, NotFound, RangeNotSatisfiable, Unauthen
 from penstock.routing import Channels
 from penstock.store import files, tasks
 from penstock.store.blobs import Kept, Writing
-from penstock.tasks import assets
+from penstock.tasks import assets, outputs
 from penstock.wire.multipart import Part, read_form
 
 
@@ -66,7 +66,7 @@ async def receive(ctx: Context, caller: Caller, command: Receive) -> str:
     task = await tasks.get(ctx.store, command.task) if channel else None
     if channel is None or task is None or task.channel != channel.id or task.ended:
         raise Unauthenticated()
-    return await assets.receive(ctx, task, command.name, command.content_type, command.chunks)
+    return await outputs.receive(ctx, task, command.name, command.content_type, command.chunks)
 
 
 async def download(ctx: Context, caller: Caller, command: Download) -> Body:

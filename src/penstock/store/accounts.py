@@ -34,7 +34,7 @@ _ENTRIES = compiled(
     .order_by(entries.c.id.desc())
     .limit(P.limit)
 )
-_OF_WORK = compiled(select(*entries.c).where(entries.c.work == P.work).order_by(entries.c.id))
+_OF_WORK = compiled(select(*entries.c).where(entries.c.work == P.work).order_by(entries.c.at, entries.c.id))
 
 _SUMS = compiled(
     select(entries.c.account, entries.c.mode, func.sum(entries.c.amount)).group_by(entries.c.account, entries.c.mode)

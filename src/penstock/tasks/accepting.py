@@ -16,7 +16,7 @@ from penstock.errors import (
 )
 from penstock.routing import SANDBOX
 from penstock.store import tasks
-from penstock.tasks import assets, ending, events, observing
+from penstock.tasks import ending, events, inputs, observing
 from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
@@ -28,8 +28,8 @@ async def job_for(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
     model = catalog(ctx).find(task.model)
     version = (model.version(task.version) or model.latest) if model else None
     inline = ctx.of(Watches).endpoint(channel).inlines
-    base = assets.callback_base(ctx, channel)
-    input = await assets.ready(ctx, task, channel, inline=inline)
+    base = inputs.callback_base(ctx, channel)
+    input = await inputs.ready(ctx, task, channel, inline=inline)
     return OpenJob(
         model=task.model,
         upstream_model=deployment.upstream_model,

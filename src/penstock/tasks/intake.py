@@ -37,7 +37,7 @@ from penstock.ledger import Prices, Rule, hold
 from penstock.ledger.prices import Line
 from penstock.routing import Channels
 from penstock.store import files, keys, tasks
-from penstock.tasks import assets, learning
+from penstock.tasks import inputs, learning
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
 
@@ -215,11 +215,11 @@ async def _check_webhook(ctx: Context, url: str) -> None:
 
 async def _gather(
     ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, serving: list[Channel]
-) -> assets.Gathered:
-    fetch = caller.mode == TEST or any(assets.is_nearby(channel) for channel in serving)
+) -> inputs.Gathered:
+    fetch = caller.mode == TEST or any(inputs.is_nearby(channel) for channel in serving)
     fields = _file_fields(target)
     chosen = {k: v for k, v in command.input.items() if fields is None or k in fields}
-    return await assets.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else assets.Gathered()
+    return await inputs.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else inputs.Gathered()
 
 
 def _file_fields(target: Target) -> set[str] | None:

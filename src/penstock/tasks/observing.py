@@ -15,7 +15,7 @@ from penstock.errors import (
 )
 from penstock.log import logger
 from penstock.store import tasks
-from penstock.tasks import assets, ending, events, webhooks
+from penstock.tasks import ending, events, outputs, webhooks
 from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
@@ -25,7 +25,7 @@ replace = msgspec.structs.replace
 async def observe(ctx: Context, task: Task, report: Report, *, called: bool = False) -> None:
     """Write down what a vendor said; `called`: by itself, in `task.report`. Raises Retry while the task goes on."""
     try:
-        output = await assets.keep(ctx, task, report)
+        output = await outputs.keep(ctx, task, report)
     except PenstockError as error:
         return await _output_lost(ctx, task, report, error)
     ctx.faults.reach("outputs.kept")

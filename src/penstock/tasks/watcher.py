@@ -15,6 +15,7 @@ from penstock.errors import CallerError, Stale, Unauthenticated
 from penstock.providers._base import TaskEndpoint
 from penstock.routing import Channels, Providers
 from penstock.store import tasks
+from penstock.tasks import outputs
 from penstock.tasks.alarm import Alarm, HeapAlarm
 
 
@@ -127,9 +128,7 @@ async def hear(ctx: Context, secret: str, task: TaskId, body: bytes) -> None:
     report = watches.endpoint(channel).hear(body, task)
     if report is None or found.ended:
         return
-    from penstock.tasks import assets  # assets knows the watches' channels too
-
-    report = await assets.without_data_urls(ctx, found, report)
+    report = await outputs.without_data_urls(ctx, found, report)
     await note(ctx, task, report)
 
 
