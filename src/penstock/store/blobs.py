@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Blobs:
         self._store = store
         self._disk = disk
         self._min_free = min_free
+        self._looked_at = -1.0
+        self._full = False
 
     @classmethod
     def local(cls, root: Path, min_free: int) -> Blobs:
@@ -44,8 +47,12 @@ class Blobs:
         return cls(LocalStore(root), root, min_free)
 
     def check_space(self) -> None:
-        """Raises StorageFull before the disk is full in fact."""
-        if shutil.disk_usage(self._disk).free < self._min_free:
+        """Raises StorageFull before the disk is full in fact. Looks once a second."""
+        if time.monotonic() < self._looked_at + 1.0 and not self._full:
+            return
+        self._looked_at = time.monotonic()
+        self._full = shutil.disk_usage(self._disk).free < self._min_free
+        if self._full:
             raise StorageFull()
 
     async def keep(self, chunks: AsyncIterator[bytes], limit: int) -> Kept:

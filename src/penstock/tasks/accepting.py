@@ -43,10 +43,13 @@ async def job_for(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
     )
 
 
-async def accept(ctx: Context, id: TaskId, report: Report) -> None:
-    """The vendor has the task: write down what it calls it, whatever else happened to the task meanwhile."""
+async def accept(ctx: Context, id: TaskId, report: Report, known: Task | None = None) -> None:
+    """The vendor has the task: write down what it calls it, whatever else happened to the task meanwhile.
+
+    `known` is the task as we left it, and is read anew where somebody else wrote to it.
+    """
     for _ in range(20):
-        task = await tasks.get(ctx.store, id)
+        task, known = known or await tasks.get(ctx.store, id), None
         if task is None or task.ended:
             return
         at = now()

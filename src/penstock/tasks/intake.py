@@ -14,7 +14,6 @@ from penstock.access import Limits
 from penstock.canonical.commands import Submit
 from penstock.canonical.plan import Channel
 from penstock.canonical.task import State, Task, TaskId
-from penstock.canonical.usage import Unit
 from penstock.canonical.who import LIVE, TEST, Caller
 from penstock.catalog import Model, Version
 from penstock.catalog.loaded import catalog
@@ -33,19 +32,16 @@ from penstock.errors import (
     UnknownVersion,
 )
 from penstock.ids import made_at, new_id
-from penstock.ledger import Prices, Rule, hold
-from penstock.ledger.prices import Line
+from penstock.ledger import hold
 from penstock.routing import Channels
 from penstock.store import files, keys, tasks
-from penstock.tasks import inputs, learning
+from penstock.tasks import costs, inputs, learning
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
 
 HIDDEN = "hidden"
 IDEMPOTENCY_S = 86400.0
 WAIT_SPARE_S = 0.05
-OUTPUT_COUNTS = ("num_outputs", "number_of_images", "n", "num_images")
-DURATIONS = ("duration", "seconds", "duration_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +91,13 @@ async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra
     ctx.of(Limits).begin(caller)
     try:
         ctx.faults.reach("intake.before")
-        alarm = ctx.of(Watches).alarm
+        watches = ctx.of(Watches)
         held = hold(caller, task.id, task.hold)
-        steps = (*extra, *held, *gathered.steps, tasks.insert(task), alarm.wake(task.id, task.due_at))
+        steps = (*extra, *held, *gathered.steps, tasks.insert(task), watches.alarm.wake(task.id, task.due_at))
+        watches.made(task)
         await ctx.store.write(*steps)
     except BaseException:
+        ctx.of(Watches).changed(task.id)
         ctx.of(Limits).end(caller.key)
         raise
     ctx.faults.reach("intake.committed")
@@ -245,9 +243,9 @@ def _task(
     ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, known_files: dict[str, str]
 ) -> Task:
     at = made_at(id)
-    rule = _rule(ctx, caller, target)
-    longest_s = target.known[0].longest_s if target.known else ctx.settings.longest_s
-    most = rule.most(_bounds(target, command.input, longest_s))
+    model, version = target.known or (None, None)
+    rule = costs.rule_for(ctx, caller, target.model, model)
+    longest_s = model.longest_s if model else ctx.settings.longest_s
     if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
         raise QuotaSpent()
     input, kept_files = _slim(ctx, command, known_files)
@@ -276,8 +274,8 @@ def _task(
         metrics="{}",
         error=None,
         error_code=None,
-        price=msgspec.json.encode(rule).decode(),
-        hold=most,
+        price=costs.frozen(rule),
+        hold=costs.most(rule, version, command.input, longest_s),
         charge=None,
         webhook=command.webhook,
         webhook_events=",".join(command.webhook_events),
@@ -317,33 +315,6 @@ def _replaced(value: Any, old: str, new: str) -> Any:
     if isinstance(value, list):
         return [_replaced(part, old, new) for part in value]
     return new if value == old else value
-
-
-def _rule(ctx: Context, caller: Caller, target: Target) -> Rule:
-    listed = None
-    if target.known and target.known[0].prices:
-        lines = tuple(Line(price.unit, price.micros, price.per) for price in target.known[0].prices)
-        listed = Rule(lines, version="catalog", source=target.known[0].prices[0].source)
-    if listed is None and caller.mode == TEST:
-        listed = Rule((), version="test")
-    return ctx.of(Prices).rule(target.model, listed)
-
-
-def _bounds(target: Target, input: dict[str, Any], longest_s: float) -> dict[Unit, float]:
-    """The most that this input can make of each unit."""
-    filled = catalogue.defaults(target.known[1], input) if target.known else input
-    outputs = next((filled[name] for name in OUTPUT_COUNTS if isinstance(filled.get(name), int)), 1)
-    duration = next((float(filled[n]) for n in DURATIONS if isinstance(filled.get(n), int | float)), longest_s)
-    tokens = next((filled[n] for n in ("max_tokens", "max_new_tokens") if isinstance(filled.get(n), int)), 8192)
-    return {
-        Unit.RUN: 1,
-        Unit.OUTPUT: max(1, outputs),
-        Unit.SECOND: longest_s,
-        Unit.VIDEO_SECOND: duration,
-        Unit.AUDIO_SECOND: duration,
-        Unit.INPUT_TOKEN: len(str(filled)),
-        Unit.OUTPUT_TOKEN: tokens,
-    }
 
 
 async def again(ctx: Context, old: Task) -> Task:

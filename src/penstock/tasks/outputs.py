@@ -56,6 +56,7 @@ def _unforged(output: Any) -> Any:
 
 async def without_data_urls(ctx: Context, task: Task, report: Report) -> Report:
     """The report with `data:` URLs already kept, so that it is small enough to write down."""
+
     async def leaf(text: str, path: tuple[str | int, ...]) -> Any:
         if not text.startswith("data:"):
             return text

@@ -58,7 +58,7 @@ async def submit(ctx: Context, task: Task) -> None:
     else:
         ctx.faults.reach("submit.replied")
         ctx.of(Health).worked(channel)
-        await accepting.accept(ctx, task.id, report)
+        await accepting.accept(ctx, task.id, report, intent)
 
 
 async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[OpenJob, Task]:

@@ -63,6 +63,7 @@ class Watches:
         self.alarm: Alarm = HeapAlarm(ctx.settings.steps_at_once, ctx.metrics.lag.observe)
         self._known: dict[TaskId, Watch] = {}
         self._called: set[TaskId] = set()
+        self._new: dict[TaskId, Task] = {}
 
     def get(self, task: TaskId) -> Watch | None:
         return self._known.get(task)
@@ -70,6 +71,15 @@ class Watches:
     def changed(self, task: TaskId) -> None:
         """Somebody wrote to this task: what we remember of it is old."""
         self._known.pop(task, None)
+        self._new.pop(task, None)
+
+    def made(self, task: Task) -> None:
+        """A task was written down just now: its first step need not read it again."""
+        self._new[task.id] = task
+
+    async def read(self, task: TaskId) -> Task | None:
+        """The task as it is; one that changed since it was made is found out by its first write."""
+        return self._new.pop(task, None) or await tasks.get(self._ctx.store, task)
 
     def call(self, task: TaskId) -> None:
         """A vendor's word was written to this task: whatever its worker is at, the next step begins with the row."""

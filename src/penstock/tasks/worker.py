@@ -9,7 +9,6 @@ from __future__ import annotations
 from penstock.canonical.task import State, TaskId
 from penstock.context import Context
 from penstock.errors import Stale
-from penstock.store import tasks
 from penstock.tasks import polling, submitting, uncertain
 from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
@@ -17,16 +16,17 @@ from penstock.tasks.watcher import Watches
 
 async def advance(ctx: Context, id: TaskId) -> None:
     """Take the task one step further. Raises Retry while there is more to do."""
-    ctx.of(Watches).answer(id)
-    watch = ctx.of(Watches).get(id)
+    watches = ctx.of(Watches)
+    watches.answer(id)
+    watch = watches.get(id)
     try:
         if watch is not None:
             await polling.poll(ctx, watch)
-        task = await tasks.get(ctx.store, id)
+        task = await watches.read(id)
         if task is not None and not task.ended:
             await STEPS[task.state](ctx, task)
     except Stale:
-        ctx.of(Watches).changed(id)
+        watches.changed(id)
         raise Retry(0.0) from None  # somebody else was first: look at what they made of it
 
 
