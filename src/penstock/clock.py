@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Nanos = int
 """Nanoseconds since 1970-01-01T00:00Z."""
@@ -26,10 +27,15 @@ def seconds(span: Nanos) -> float:
 def rfc3339(at: Nanos, digits: int | None = None) -> str:
     """`2026-03-04T09:10:11.5032187Z`: up to nine digits without trailing zeros, or exactly `digits` of them."""
     whole, fraction = divmod(at, SECOND)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    stamp = _stamp(whole)
     nines = f"{fraction:09d}"
     shown = nines.rstrip("0") if digits is None else nines[:digits]
     return f"{stamp}.{shown}Z" if shown else f"{stamp}Z"
+
+
+@lru_cache(256)
+def _stamp(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def parse(text: str) -> Nanos:

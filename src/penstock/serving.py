@@ -23,8 +23,7 @@ from penstock.protocol import Protocol
 from penstock.server import App
 
 COLLECT_AFTER = 20_000, 20, 50
-"""Garbage is mostly freed without the collector here, and 50,000 watched tasks are long for it to walk over: with
-Python's own thresholds it took a third of the time of a poll."""
+"""Garbage is mostly freed without the collector here, and 50,000 watched tasks are long for it to walk over."""
 
 
 class _Server(uvicorn.Server):

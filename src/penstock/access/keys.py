@@ -47,9 +47,7 @@ class Keys:
         caller = Caller(id, account, account_name, mode, name, rpm or settings.rpm, concurrency or settings.concurrency)
         if len(known) >= KEPT_AT_ONCE:
             known.clear()
-        known[_digest(key)] = (
-            caller  # in the dictionary of before the look: what was forgotten since stays so
-        )
+        known[_digest(key)] = caller  # in the dictionary of before the look: what was forgotten since stays so
         return caller
 
     async def create(

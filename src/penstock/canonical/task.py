@@ -132,6 +132,11 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: int | None = None
     completed_at: int | None = None
 
+    @property
+    def says_nothing(self) -> bool:
+        """The vendor has it, and has not begun."""
+        return self.state is State.QUEUED and self.output is None and not (self.logs or self.metrics or self.doubt)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

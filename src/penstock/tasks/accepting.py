@@ -59,7 +59,7 @@ async def accept(ctx: Context, id: TaskId, report: Report, known: Task | None = 
         if task.state not in (State.SUBMITTING, State.UNCERTAIN):
             return  # a callback was quicker
         try:
-            await ctx.store.write(tasks.move(task, moved), events.news(ctx, id))
+            await ctx.store.write(tasks.move(task, moved, "state", "ref", "moved_at", "due_at"), events.news(ctx, id))
         except Stale:
             continue
         ctx.faults.reach("submit.accepted")

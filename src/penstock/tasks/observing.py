@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -24,6 +24,8 @@ replace = msgspec.structs.replace
 
 async def observe(ctx: Context, task: Task, report: Report, *, called: bool = False) -> None:
     """Write down what a vendor said; `called`: by itself, in `task.report`. Raises Retry while the task goes on."""
+    if report.says_nothing and not called:
+        _watch_on(ctx, task, report)
     try:
         output = await outputs.keep(ctx, task, report)
     except PenstockError as error:
@@ -36,12 +38,7 @@ async def observe(ctx: Context, task: Task, report: Report, *, called: bool = Fa
         if seen != task:
             await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))
             ctx.faults.reach("progress.committed")
-        watch = ctx.of(Watches).get(task.id)
-        if watch is None and seen.state is State.RUNNING:
-            watch = ctx.of(Watches).begin(seen)
-        if watch is not None:
-            watch.noted(report)
-        raise Retry(watch.again_s() if watch else 1.0)
+        _watch_on(ctx, seen, report)
     if seen != task and steps:
         await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))
         task = seen
@@ -50,6 +47,16 @@ async def observe(ctx: Context, task: Task, report: Report, *, called: bool = Fa
     if state is State.CANCELED and State.CANCELED not in MOVES[task.state]:
         state = State.FAILED
     await ending.end(ctx, _from(task, final), state, report)
+
+
+def _watch_on(ctx: Context, task: Task, report: Report) -> NoReturn:
+    """This report is dealt with; raises Retry for the next one."""
+    watch = ctx.of(Watches).get(task.id)
+    if watch is None and task.state is State.RUNNING:
+        watch = ctx.of(Watches).begin(task)
+    if watch is not None:
+        watch.noted(report)
+    raise Retry(watch.again_s() if watch else 1.0)
 
 
 def _canceled_meanwhile(task: Task, report: Report) -> bool:

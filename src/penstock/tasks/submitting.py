@@ -27,6 +27,7 @@ from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
 replace = msgspec.structs.replace
+INTENT = ("state", "channel", "upstream_model", "submitted_at", "moved_at", "due_at")
 
 
 async def submit(ctx: Context, task: Task) -> None:
@@ -74,7 +75,7 @@ async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[Ope
         moved_at=at,
         due_at=at,
     )
-    await ctx.store.write(tasks.move(task, intent))
+    await ctx.store.write(tasks.move(task, intent, *INTENT))
     return job, intent
 
 

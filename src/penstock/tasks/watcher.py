@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import msgspec
@@ -17,6 +18,8 @@ from penstock.routing import Channels, Providers
 from penstock.store import tasks
 from penstock.tasks import outputs
 from penstock.tasks.alarm import Alarm, HeapAlarm
+
+DRIFT = 0.15
 
 
 class Watch(msgspec.Struct):
@@ -35,11 +38,12 @@ class Watch(msgspec.Struct):
     failures: int = 0
 
     def again_s(self) -> float:
-        """How long until the next look."""
+        """How long until the next look, give or take: tasks that were all looked at together at a start drift apart."""
         at = now()
         next_s = self.endpoint.polls.next_s((at - self.began) / 1e9, self.usual_s)
         if self.failures:
             next_s = min(next_s * 2 ** min(self.failures, 6), 60.0)
+        next_s *= 1 - DRIFT + 2 * DRIFT * random.random()  # noqa: S311  no secret
         last = min(self.until, self.deadline or self.until)
         return min(next_s, max(0.0, (last - at) / 1e9))  # a deadline is kept to the moment
 
