@@ -54,10 +54,11 @@ async def perform(ctx: Context, caller: Caller, command: c.Command) -> Any:
 @asynccontextmanager
 async def opened(settings: Settings, *, serves: bool = False) -> AsyncIterator[Context]:
     """Everything that lives as long as the process. `serves`: also take up unfinished tasks, and work on them."""
+    os.umask(0o077)  # keys, prompts, and files of callers: nobody else's on this machine
     async with AsyncExitStack() as stack:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not settings.database_url:
             stack.callback(DataLock(settings.data).release)
-        settings.data.mkdir(parents=True, exist_ok=True)
         store = await open_store(settings, sole=serves)
         stack.push_async_callback(store.close)
         blobs = Blobs.local(settings.data / "files", settings.min_free_disk)

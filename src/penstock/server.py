@@ -21,10 +21,11 @@ from penstock.console import pages
 from penstock.context import Context
 from penstock.dialects._base import Dialect, Incoming, Links, Outgoing, Route
 from penstock.dialects._installed import dialects
-from penstock.errors import GatewayError, MethodNotAllowed, PenstockError, TooLarge
+from penstock.errors import GatewayError, MethodNotAllowed, PenstockError, TooLarge, Unauthenticated
 from penstock.gateway import perform
 from penstock.ids import new_id
 from penstock.log import logger
+from penstock.routing import Channels
 from penstock.tasks.events import Bells
 
 Scope = MutableMapping[str, Any]
@@ -166,7 +167,7 @@ class App:
         self.ctx = ctx
         self.links = Links(ctx.settings.public_url, ctx.signer)
         self.router = Router()
-        self._keys, self._limits = ctx.of(Keys), ctx.of(Limits)
+        self._keys, self._limits, self._channels = ctx.of(Keys), ctx.of(Limits), ctx.of(Channels)
         self._shown = Shown(ctx)
         self._counted = lru_cache(1000)(ctx.metrics.requests.labels)
         for dialect in dialects().values():
@@ -215,6 +216,8 @@ class App:
         if route.needs_key:
             caller = await self._keys.caller(dialect.credential(http))
             self._limits.admit(caller)
+        elif "secret" in http.path and self._channels.by_secret(http.path["secret"]) is None:
+            raise Unauthenticated()  # before its body is read
         if route.streams:
             http.chunks = exchange.chunks(self.ctx.settings.max_output)
         elif exchange.method not in ("GET", "HEAD"):

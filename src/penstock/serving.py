@@ -69,7 +69,6 @@ async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None
             date_header=True,
             backlog=4096,
             timeout_graceful_shutdown=max(1, int(settings.shutdown_s / 2)),
-            h11_max_incomplete_event_size=64 << 10,
             ssl_certfile=str(tls_cert) if tls_cert else None,
             ssl_keyfile=str(tls_key) if tls_key else None,
             proxy_headers=False,

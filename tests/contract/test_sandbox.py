@@ -79,7 +79,8 @@ def test_live_keys_get_no_sandbox(live: Live) -> None:
 
 
 def test_a_model_that_only_a_channel_allows_echoes_its_input(live: Live) -> None:
-    live.cli("channels", "add", "house", "--provider", "replicate", "--base-url", "http://127.0.0.1:1", "--model", "house/*")
+    given = ("--provider", "replicate", "--base-url", "http://127.0.0.1:1", "--model", "house/*")
+    live.cli("channels", "add", "house", *given)
     done = ended(live, create(live, "house/own", "hello", strength=3))
     assert json.loads("".join(done["output"])) == {"prompt": "hello", "strength": 3}
 

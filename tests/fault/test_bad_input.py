@@ -130,6 +130,23 @@ def test_malformed_json(gateway: Gateway, path: str, body: bytes) -> None:
     refused(post(gateway, body, path), 400)
 
 
+@pytest.mark.parametrize("depth", [70, 300, 900])
+@pytest.mark.parametrize("path", ["/models/open/m/predictions", f"/models/{FLUX}/predictions"])
+def test_input_that_is_nested_deep(gateway: Gateway, path: str, depth: int) -> None:
+    said = refused(post(gateway, b'{"input": {"x": ' + b"[" * depth + b"]" * depth + b"}}", path), 422)
+    assert said["invalid_fields"][0]["field"] == "input"
+
+
+def test_input_of_too_many_parts(gateway: Gateway) -> None:
+    said = refused(post(gateway, {"input": {"x": [[]] * 20_001}}, "/models/open/m/predictions"), 422)
+    assert said["invalid_fields"][0]["field"] == "input"
+
+
+@pytest.mark.parametrize("path", ["/models/open/../predictions", "/models/open/%2e%2e/predictions"])
+def test_a_model_that_is_a_way_up(gateway: Gateway, path: str) -> None:
+    assert post(gateway, {"input": {"prompt": "a"}}, path).status in (404, 405)
+
+
 @pytest.mark.parametrize("body", [[], "words", None, 7, {}, {"input": "words"}, {"input": {}, "webhook": 7}])
 def test_json_of_another_shape(gateway: Gateway, body: Any) -> None:
     answer = post(gateway, body, "/models/open/m/predictions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -102,3 +103,27 @@ def test_revoked_key_is_refused_at_once(live: Live, task: str) -> None:
     assert ask(live, "GET", path, **headers)[0] == 200
     live.cli("keys", "revoke", made["id"])
     assert ask(live, "GET", path, **headers)[0] == 401
+
+
+@pytest.mark.parametrize("piece", [64, 1 << 20])
+def test_a_head_has_a_largest_size(live: Live, piece: int) -> None:
+    """As many headers, and as one that never ends; a head of a fair size is answered."""
+    many = "".join([f"x-{number}: {'a' * piece}\r\n" for number in range((2 << 20) // piece)])
+    with socket.create_connection(("127.0.0.1", live.port), timeout=20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\n{many}".encode())
+        with contextlib.suppress(ConnectionResetError):
+            said = connection.recv(100)
+            assert said == b"" or said.startswith(b"HTTP/1.1 400")
+    assert ask(live, "GET", "/healthz", x="a" * 20_000)[0] == 200
+
+
+def test_a_large_head_in_one_piece(live: Live) -> None:
+    assert raw(live, get(live, "/healthz", f"X: {'a' * 70_000}")).startswith(b"HTTP/1.1 400")
+
+
+def test_an_unknown_secret_is_refused_before_the_body(live: Live) -> None:
+    """Nothing of the body is ever sent."""
+    with socket.create_connection(("127.0.0.1", live.port), timeout=5) as connection:
+        connection.sendall(b"POST /internal/hooks/wrong/x HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 401")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import secrets
+import time
 from typing import Any
 
 from penstock.canonical.who import TEST, Caller
@@ -16,26 +17,31 @@ from penstock.store import accounts, keys
 from penstock.wire.signing import derive, hash_key
 
 KEPT_AT_ONCE = 10_000
+KEPT_S = 5.0
+"""For so long a key is known on PostgreSQL, where another process may revoke it and nobody tells us."""
 TEST_MONEY = 1_000_000_000  # 1,000 USD to play with
 
 
 class Keys:
-    """Finds callers by their keys, and remembers those it found, by the whole hash; revocation forgets at once."""
+    """Finds callers by their keys, and remembers those it found, by the whole hash; revocation here forgets
+    at once."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._pepper = derive(ctx.secret, "keys")
-        self._known: dict[bytes, Caller] = {}
+        self._known: dict[bytes, tuple[Caller, float]] = {}
+        self._sole = ctx.store.kind == "sqlite"
 
     async def caller(self, key: str | None) -> Caller:
         """Whose key this is. Raises Unauthenticated."""
         if not key:
             raise Unauthenticated()
-        return self._known.get(_digest(key)) or await self._find(key)
+        return self.remembered(key) or await self._find(key)
 
     def remembered(self, key: str | None) -> Caller | None:
         """Whose key this is, if it was found before and not forgotten since."""
-        return self._known.get(_digest(key)) if key else None
+        found = self._known.get(_digest(key)) if key else None
+        return found[0] if found and (self._sole or found[1] > time.monotonic()) else None
 
     async def _find(self, key: str) -> Caller:
         known = self._known
@@ -44,16 +50,22 @@ class Keys:
             raise Unauthenticated()
         id, account, account_name, mode, name, rpm, concurrency = row
         settings = self._ctx.settings
-        caller = Caller(id, account, account_name, mode, name, rpm or settings.rpm, concurrency or settings.concurrency)
+        rpm = settings.rpm if rpm is None else rpm
+        concurrency = settings.concurrency if concurrency is None else concurrency
+        caller = Caller(id, account, account_name, mode, name, rpm, concurrency)
         if len(known) >= KEPT_AT_ONCE:
             known.clear()
-        known[_digest(key)] = caller  # in the dictionary of before the look: what was forgotten since stays so
+        until = time.monotonic() + KEPT_S
+        known[_digest(key)] = caller, until  # in the dictionary of before the look: what was forgotten since stays so
         return caller
 
     async def create(
         self, name: str, mode: str, account: str, rpm: int | None = None, concurrency: int | None = None
     ) -> dict[str, Any]:
-        """A new key for an account, made if need be. The key itself is in the result, and nowhere else."""
+        """A new key for an account, made if need be. The key itself is in the result, and nowhere else. Raises
+        CallerError where a limit is less than 1."""
+        if any(limit is not None and limit < 1 for limit in (rpm, concurrency)):
+            raise CallerError("rpm and concurrency must be at least 1")
         owner = await self.account(account)
         key = f"sk-{mode}-{secrets.token_urlsafe(32)}"
         made = {"id": new_id(), "name": name, "mode": mode}
@@ -64,10 +76,6 @@ class Keys:
 
     async def revoke(self, key: str) -> None:
         await self._ctx.store.write(keys.revoke(key))
-        self.forget()
-
-    def forget(self) -> None:
-        """Look every key up anew, because another process changed them."""
         self._known = {}
 
     async def account(self, name: str, *, make: bool = True) -> str:

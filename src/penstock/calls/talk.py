@@ -24,10 +24,18 @@ AGENT = f"penstock/{__version__}"
 async def converse(ctx: Context, channel: Channel, talk: Talk[T], *, creates: bool = False) -> T:
     """Have the whole conversation. `creates`: what it asks, other than to read, may make something, so a reply that is
     lost after it was sent raises FateUnknown. Other errors are what the provider's refusals say."""
+    sent = False
     try:
         ask = next(talk)
         while True:
-            ask = talk.send(await _answer(ctx, channel, ask, creates=creates and ask.method != "GET"))
+            made = creates and ask.method != "GET"
+            answer = await _answer(ctx, channel, ask, creates=made)
+            sent = sent or made
+            try:
+                ask = talk.send(answer)
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                words = "The upstream's answer is not of the shape that its API promises."
+                raise (FateUnknown(words) if sent else UpstreamError(words)) from error
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
 
@@ -50,6 +58,8 @@ async def _answer(ctx: Context, channel: Channel, ask: Ask, *, creates: bool) ->
         except UpstreamError as error:
             raise FateUnknown() if creates else error from None
         status, headers, body = reply.status, reply.headers, reply.body
+    if 300 <= status < 400:
+        raise UpstreamError("The upstream points elsewhere: is the channel's base URL right?")
     if status >= 400:
         retry_after_s = seconds(headers.get("retry-after"))
         raise provider.refusal(status, _decoded(body), retry_after_s, creates=creates)

@@ -101,8 +101,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=False):
 
     @property
     def shown(self) -> State:
-        """The state for readers: a task that was told as canceled stays so for them, whatever it comes to."""
-        return State.CANCELED if self.told_as_canceled else self.state
+        """The state for readers: never one that is taken back. What is being submitted, or may have been, is queued; a
+        task that was told as canceled stays so, whatever it comes to."""
+        if self.told_as_canceled:
+            return State.CANCELED
+        return State.QUEUED if self.state in (State.SUBMITTING, State.UNCERTAIN) else self.state
 
     @property
     def told_as_canceled(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field, structs
+from msgspec import Meta, Struct, field, json, structs
 
 from penstock.canonical.usage import Micros, Unit
 from penstock.catalog import schemas, validation
@@ -67,6 +67,17 @@ class Version(Struct, frozen=True, dict=True, eq=False, forbid_unknown_fields=Tr
     @cached_property
     def validator(self) -> validation.Validator:
         return validation.compiled({"type": "object", **self.input})
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The input fields that hold files."""
+        fields = self.input.get("properties", {}).items()
+        return frozenset(name for name, schema in fields if b'"format":"uri"' in json.encode(schema))
+
+    @cached_property
+    def makes_files(self) -> bool:
+        """Whether there are files in what comes out."""
+        return not self.output or b'"uri"' in json.encode(self.output)
 
     @cached_property
     def defaults(self) -> dict[str, Any]:

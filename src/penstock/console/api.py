@@ -115,7 +115,7 @@ async def refund(ctx: Context, task: str, usd: str, reason: str) -> dict[str, An
     refunded = sum(row[5] for row in entries if row[3] == "refund")
     noted, told = events.append(found, ("note", f"refunded {usd} USD: {reason}"))
     money = ledger.refund(found, micros(usd), refunded, reason)
-    await ctx.store.write(tasks.move(found, noted), *told, *money)  # of two refunds at once, one finds the task changed
+    await ctx.store.write(tasks.move(found, noted), *told, *money, events.news(ctx, found.id))
     return {"task": found.id, "refunded": refunded + micros(usd)}
 
 

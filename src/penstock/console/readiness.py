@@ -39,7 +39,7 @@ class Readiness:
         try:
             self._ctx.blobs.check_space()
             async with asyncio.timeout(WRITES_WITHIN_S):
-                await self._ctx.store.write(files.unrecord(*PROBE), files.record(*PROBE, body="", task=""))
+                await self._ctx.store.write(files.unrecord(*PROBE, task=""), files.record(*PROBE, body="", task=""))
         except StorageFull:
             return "the disk is nearly full"
         except Exception as error:  # noqa: BLE001  whatever the database's driver raises, it does not write

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -47,16 +48,24 @@ async def listening(ctx: Context) -> AsyncIterator[None]:
     where = path(ctx.settings.data)
     where.unlink(missing_ok=True)
     with _short(where) as short:
-        mask = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(answer, short, limit=MOST)
-        finally:
-            os.umask(mask)
+        bound = _bound(short)
+    server = await asyncio.start_unix_server(answer, sock=bound, limit=MOST)
     try:
         yield
     finally:
         server.close()
         where.unlink(missing_ok=True)
+
+
+def _bound(where: str) -> socket.socket:
+    """A socket that was never anybody else's: its mode is set by the mask, before it is there."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        bound.bind(where)
+    finally:
+        os.umask(mask)
+    return bound
 
 
 async def _answered(ctx: Context, line: bytes) -> bytes:

@@ -20,8 +20,6 @@ from penstock.wire.signing import Signer
 STATES = {
     State.QUEUED: ("Queued", "waits"),
     State.WAITING: ("Waiting for an answer", "waits"),
-    State.SUBMITTING: ("Starting", "waits"),
-    State.UNCERTAIN: ("Starting", "waits"),
     State.RUNNING: ("Running", "runs"),
     State.CANCELING: ("Canceling", "runs"),
     State.SUCCEEDED: ("Succeeded", "good"),

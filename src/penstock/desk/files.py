@@ -48,7 +48,7 @@ async def upload(ctx: Context, caller: Caller, command: Upload) -> File:
 
 
 async def _uploaded(ctx: Context, caller: Caller, part: Part, kept: Kept, texts: dict[str, str]) -> File:
-    name = (texts.get("filename") or part.filename or "file")[:255]
+    name = _plain(texts.get("filename") or part.filename or "")
     content_type = texts.get("type") or part.content_type or ""
     try:
         metadata = msgspec.json.encode(msgspec.json.decode(texts.get("metadata") or "{}", type=dict)).decode()
@@ -58,6 +58,12 @@ async def _uploaded(ctx: Context, caller: Caller, part: Part, kept: Kept, texts:
     file = assets.uploaded(caller, name, content_type, kept, metadata, kept_s)
     await ctx.store.write(files.insert(file))
     return file
+
+
+def _plain(name: str) -> str:
+    """The name as its owner knows it, without folders and what no file name holds."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join([c for c in last if c.isprintable()])[:255].strip(" .") or "file"
 
 
 async def receive(ctx: Context, caller: Caller, command: Receive) -> str:
@@ -91,7 +97,7 @@ def _span(header: str | None, size: int) -> tuple[int, int] | None:
 
     Raises RangeNotSatisfiable.
     """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", (header or "").strip())
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", (header or "").strip())
     if match is None or match.group() == "bytes=-":
         return None
     first, last = match.groups()

@@ -14,7 +14,7 @@ import msgspec
 
 from penstock.canonical.commands import Command
 from penstock.canonical.task import Event, Task
-from penstock.errors import CallerError, PenstockError
+from penstock.errors import CallerError, InvalidField, InvalidInput, PenstockError
 from penstock.wire.signing import Signer
 
 Writer = Callable[..., "Outgoing"]
@@ -69,10 +69,12 @@ class Incoming:
         return credential.strip() or None if scheme.lower() in (schemes or ("bearer",)) else None
 
     def json(self) -> Any:
-        """The body decoded. Raises CallerError where it is not JSON."""
+        """The body decoded. Raises CallerError where it is not JSON, InvalidInput where it is nested too deep."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except RecursionError:
+            raise InvalidInput(fields=(InvalidField("", "depth", "The request body is nested too deep"),)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CallerError(f"the request body is not valid JSON: {error}") from None
 
     def json_object(self) -> dict[str, Any]:

@@ -92,6 +92,14 @@ class Blobs:
                 if found["last_modified"] <= before:
                     yield str(found["path"]).rpartition("/")[2]
 
+    async def drop_parts(self, older_than_s: float) -> None:
+        """Delete what a process that died left half written."""
+        before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        async for batch in obstore.list(self._store, prefix="parts"):
+            for found in batch:
+                if found["last_modified"] <= before:
+                    await _quietly_delete(self._store, str(found["path"]))
+
 
 class Writing:
     """A file that is being written, under a name of its own until it is whole."""

@@ -32,6 +32,7 @@ _DELETE = compiled(delete(files).where(files.c.id == P.id, files.c.account == P.
 _OF_TASK = compiled(select(*files.c).where(files.c.task == P.task).order_by(files.c.id))
 _DELETE_OF_TASK = compiled(delete(files).where(files.c.task == P.task))
 _EXPIRED = compiled(select(files.c.id, files.c.account).where(files.c.expires_at < P.now).limit(500))
+_USES = compiled(select(files.c.id).where(files.c.sha256 == P.sha256).limit(1))
 _HASHES = compiled(select(files.c.sha256).distinct())
 
 _MESSAGE = inserting(outbox, unless_present=True)
@@ -54,9 +55,9 @@ _RECORDED = compiled(
     )
 )
 _UNRECORD = compiled(
-    delete(idempotency).where(
-        idempotency.c.account == P.account, idempotency.c.route == P.route, idempotency.c.key == P.key
-    )
+    delete(idempotency)
+    .where(idempotency.c.account == P.account, idempotency.c.route == P.route, idempotency.c.key == P.key)
+    .where(idempotency.c.task == P.task)
 )
 _FORGET = compiled(delete(idempotency).where(idempotency.c.created_at < P.before))
 
@@ -96,6 +97,10 @@ async def page(
 async def expired(store: Store) -> list[Row]:
     """(id, account) of up to 500 files whose time is over."""
     return await store.scan(_EXPIRED, now=now())
+
+
+async def uses(store: Store, sha256: str) -> bool:
+    return await store.one(_USES, sha256=sha256) is not None
 
 
 async def hashes(store: Store) -> set[str]:
@@ -140,9 +145,9 @@ async def recorded(store: Store, account: str, route: str, key: str) -> Row | No
     return await store.one(_RECORDED, account=account, route=route, key=key)
 
 
-def unrecord(account: str, route: str, key: str) -> Step:
-    """Forget a record that is too old to count."""
-    return _UNRECORD(account=account, route=route, key=key)
+def unrecord(account: str, route: str, key: str, task: TaskId) -> Step:
+    """Forget a record that is too old to count, unless another task has taken its place."""
+    return _UNRECORD(account=account, route=route, key=key, task=task)
 
 
 def forget(before: int) -> Step:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
 import asyncpg
@@ -37,6 +39,7 @@ class PostgresStore:
             if not await lock.fetchval("SELECT pg_try_advisory_lock($1)", NODE_LOCK):
                 await lock.close()
                 raise GatewayError("another penstock node serves this database already; one node per database for now")
+            lock.add_termination_listener(_lost)
         pool = await asyncpg.create_pool(plain(url), min_size=2, max_size=16)
         return cls(pool, lock)
 
@@ -67,6 +70,7 @@ class PostgresStore:
     async def close(self) -> None:
         await self._pool.close()
         if self._lock is not None:
+            self._lock.remove_termination_listener(_lost)
             await self._lock.close()
 
     async def _transact(self, steps: tuple[Step, ...]) -> None:
@@ -85,3 +89,8 @@ class PostgresStore:
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
+
+
+def _lost(_: object) -> None:
+    """The connection that holds the node's lock broke: another node may serve now, so this one ends."""
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -151,7 +151,7 @@ async def page(
     query: Statement = _ALL if account is None else _NEWER if newer else _OLDER
     whose = {} if account is None else {"account": account, "mode": mode}
     given = {"cursor": cursor, "limit": limit, "state": state, "model": model, "source": source}
-    rows = await store.all(query, since=since, until=until, **whose, **given)
+    rows = await store.scan(query, since=since, until=until, **whose, **given)
     found = [_read(row) for row in rows]
     return found[::-1] if newer else found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import msgspec
 
 from penstock.canonical.media import OpenJob
@@ -11,12 +14,11 @@ from penstock.catalog import defaults
 from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
-from penstock.errors import (
-    Stale,
-)
+from penstock.errors import Stale
+from penstock.log import logger
 from penstock.routing import SANDBOX
 from penstock.store import tasks
-from penstock.tasks import ending, events, inputs, observing
+from penstock.tasks import ending, events, inputs, observing, outputs
 from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
@@ -48,29 +50,43 @@ async def accept(ctx: Context, id: TaskId, report: Report, known: Task | None = 
 
     `known` is the task as we left it, and is read anew where somebody else wrote to it.
     """
-    for _ in range(20):
+    for tries in range(40):
         task, known = known or await tasks.get(ctx.store, id), None
-        if task is None or task.ended:
+        if task is None or task.state not in (State.SUBMITTING, State.UNCERTAIN):
             return
-        at = now()
-        moved = replace(task, state=State.RUNNING, ref=report.ref or task.ref or id, moved_at=at, due_at=at)
-        if report.state in ENDED and task.state in (State.SUBMITTING, State.UNCERTAIN):
-            return await observing.observe(ctx, replace(task, ref=moved.ref), report)
-        if task.state not in (State.SUBMITTING, State.UNCERTAIN):
-            return  # a callback was quicker
+        moved = await _accepted(ctx, task, report)
         try:
-            await ctx.store.write(tasks.move(task, moved, "state", "ref", "moved_at", "due_at"), events.news(ctx, id))
+            await ctx.store.write(tasks.move(task, moved), events.news(ctx, id))
         except Stale:
+            continue
+        except Exception:  # noqa: BLE001  what the vendor calls it is nowhere else: better late than lost
+            logger("worker").exception("could not write down what was accepted", task=id)
+            await asyncio.sleep(min(0.1 * 2**tries, 5.0))
             continue
         ctx.faults.reach("submit.accepted")
         if moved.canceled_at is not None or moved.report:
-            raise Retry(0.0)  # its caller cancelled it, or the vendor called, meanwhile: `run` sees to that
+            raise Retry(0.0)  # its caller cancelled it, or the vendor is done or called, meanwhile: `run` sees to that
         return await observing.observe(ctx, moved, report)
     raise Retry(0.1)
 
 
+async def _accepted(ctx: Context, task: Task, report: Report) -> Task:
+    """Running, as the vendor calls it; one that is done already has its end still to be acted on."""
+    at = now()
+    moved = replace(task, state=State.RUNNING, ref=report.ref or task.ref or task.id, moved_at=at, due_at=at)
+    if report.state not in ENDED:
+        return moved
+    slim = await outputs.without_data_urls(ctx, task, report)
+    return replace(moved, report=msgspec.json.encode(slim).decode())
+
+
 async def give_up(ctx: Context, task: Task, words: str, code: str) -> None:
     """End as failed a task that was being submitted, also where its caller cancelled it meanwhile."""
-    current = await tasks.get(ctx.store, task.id)
-    if current is not None and not current.ended:
-        await ending.end(ctx, current, State.FAILED, error=words, code=code)
+    for _ in range(20):
+        current = await tasks.get(ctx.store, task.id)
+        if current is None or current.ended:
+            return
+        with suppress(Stale):
+            await ending.end(ctx, current, State.FAILED, error=words, code=code)
+            return
+    raise Retry(0.1)

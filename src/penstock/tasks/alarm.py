@@ -42,6 +42,9 @@ class Alarm(Protocol):
     def arm(self, task: TaskId, at: Nanos) -> None:
         """`wake` as a hint, outside of any write; what is lost of it, recovery makes good."""
 
+    def knows(self, task: TaskId) -> bool:
+        """Whether the task will be looked at, or is just now."""
+
     async def run(self, advance: Advance) -> None:
         """Until `stop`."""
 
@@ -137,6 +140,9 @@ class HeapAlarm:
                 self.arm(task, nearest)
             if full:
                 self._kick.set()
+
+    def knows(self, task: TaskId) -> bool:
+        return task in self._due or task in self._running
 
     def _drop(self, task: TaskId) -> None:
         self._due.pop(task, None)

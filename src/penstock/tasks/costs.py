@@ -19,6 +19,7 @@ OUTPUT_COUNTS = ("num_outputs", "number_of_images", "n", "num_images")
 DURATIONS = ("duration", "seconds", "duration_seconds")
 TOKENS = ("max_tokens", "max_new_tokens")
 TOKENS_MOST = 8192
+MOST = 10**9
 
 Input = Mapping[str, Any]
 BOUNDS: dict[Unit, Callable[[Input, float], float]] = {
@@ -41,7 +42,8 @@ def rule_for(ctx: Context, caller: Caller, path: str, model: Model | None) -> Ru
 
 def most(rule: Rule, version: Version | None, input: Input, longest_s: float) -> Micros:
     """What to hold."""
-    filled = {**version.defaults, **input} if version else input
+    known = version.input.get("properties", {}) if version else {}
+    filled = {**version.defaults, **{k: v for k, v in input.items() if k in known}} if version else input
     return rule.most({line.unit: max(0.0, BOUNDS[line.unit](filled, longest_s)) for line in rule.lines})
 
 
@@ -60,4 +62,6 @@ def _listed(model: Model) -> Rule | None:
 
 
 def _number(input: Input, names: tuple[str, ...], otherwise: float) -> float:
-    return next((float(input[name]) for name in names if isinstance(input.get(name), int | float)), otherwise)
+    """The largest that is given under any of these names; nothing, or less, says nothing."""
+    given = [input[name] for name in names if isinstance(input.get(name), int | float) and input[name] > 0]
+    return float(min(max(given), MOST)) if given else otherwise

@@ -44,7 +44,7 @@ async def end(
     )
     first_word = task.completed_at is None  # a cancel that the vendor can't do was told already
     ended, told = _told(ctx, ended) if first_word else (ended, ())
-    money = settle(task, charge) if charge and charge.micros else release(task)
+    money = settle(task, charge) if charge else release(task)
     ctx.faults.reach("end.before")
     await ctx.store.write(
         tasks.move(task, ended), *money, *told, ctx.of(Watches).alarm.cancel(task.id), events.news(ctx, task.id)

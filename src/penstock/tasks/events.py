@@ -79,21 +79,24 @@ def append(task: Task, *happened: tuple[str, Any]) -> tuple[Task, tuple[Step, ..
 
 
 async def follow(ctx: Context, task: TaskId, after: int) -> AsyncIterator[Event | None]:
-    """The events after this number, as they come, until `done`. None where nothing happened for a while."""
+    """The events after this number, as they come, until `done`, or all that an ended task has left. None
+    where nothing happened for a while."""
     bells = ctx.of(Bells)
     while not ctx.closing.is_set():
         bell = bells.bell(task)
-        found = await tasks.events_after(ctx.store, task, after)
-        for event in found:
-            after = event.seq
-            yield event
-            if event.kind == "done":
-                bells.leave(task, bell)
-                return
-        if found:
-            bells.leave(task, bell)
-        elif not await bells.wait(task, bell, SILENCE_S):
+        try:
+            found = await tasks.events_after(ctx.store, task, after)
+            for event in found:
+                after = event.seq
+                yield event
+                if event.kind == "done":
+                    return
+            if found:
+                continue
             current = await tasks.get(ctx.store, task)
-            if current is None or (current.ended and current.data_removed):
+            if current is None or (current.ended and not await tasks.events_after(ctx.store, task, after)):
                 return
-            yield None
+            if not current.ended and not await bells.wait(task, bell, SILENCE_S):
+                yield None
+        finally:
+            bells.leave(task, bell)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -26,6 +26,7 @@ SPELLINGS = r"(?:/replicate/v1/v1|/replicate/v1|/replicate)?/files/([0-9a-z]{26}
 INLINE_MOST = 64 << 10
 """`data:` URLs longer than this are kept as files: the task row stays small."""
 FETCH_S = 60.0
+FILES_MOST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ async def gather(ctx: Context, caller: Caller, task: str, input: dict[str, Any],
             where = ".".join(["input", *map(str, path)])
             raise InvalidInput(fields=(InvalidField(where, "url", str(error)),)) from None
         if file is not None:
+            if len(gathered.known) >= FILES_MOST:
+                raise InvalidInput(fields=(InvalidField("input", "files", f"Must have at most {FILES_MOST} files"),))
             gathered.known[text] = file.id
             gathered.steps.append(files.insert(file))
         return text
@@ -96,7 +99,7 @@ async def ready(ctx: Context, task: Task, channel: Channel, *, inline: bool) -> 
         if inline or base is None:
             data = base64.b64encode(await ctx.blobs.whole(file.sha256)).decode()
             return f"data:{file.content_type};base64,{data}"
-        return f"{base}/files/{file.id}/{ctx.signer.sign('file', file.id, None)}/{file.name}"
+        return f"{base}/files/{file.id}/{ctx.signer.sign('file', file.id, None)}/{quote(file.name, safe='')}"
 
     return await assets.walk(input, leaf)  # type: ignore[no-any-return]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from penstock.errors import (
     CallerError,
     Conflict,
     Forbidden,
+    InvalidField,
+    InvalidInput,
     NoChannel,
     NotFound,
     PenstockError,
@@ -34,7 +37,7 @@ from penstock.errors import (
 from penstock.ids import made_at, new_id
 from penstock.ledger import hold
 from penstock.routing import Channels
-from penstock.store import files, keys, tasks
+from penstock.store import accounts, files, keys, tasks
 from penstock.tasks import costs, inputs, learning
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
@@ -42,6 +45,8 @@ from penstock.tasks.watcher import Watches
 HIDDEN = "hidden"
 IDEMPOTENCY_S = 86400.0
 WAIT_SPARE_S = 0.05
+PATH = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+PARTS_MOST, DEEPEST = 20_000, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +85,20 @@ async def wait(ctx: Context, task: Task, wait_s: float) -> Task:
 
 
 async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra: tuple[Any, ...]) -> Task:
+    _check_size(command.input)
     target = await _target(ctx, caller, command)
     _check_input(target, command)
     ctx.blobs.check_space()
     serving = _serving(ctx, caller, target)
     if command.webhook:
         await _check_webhook(ctx, command.webhook)
-    gathered = await _gather(ctx, caller, command, target, id, serving)
-    task = _task(ctx, caller, command, target, id, gathered.known)
+    task = _task(ctx, caller, command, target, id)
     ctx.of(Limits).begin(caller)
     try:
+        gathered = await _gather(ctx, caller, command, target, task, serving)
+        if gathered.known:
+            input, kept_files = _slim(ctx, command, gathered.known)
+            task = msgspec.structs.replace(task, input=input, files=kept_files)
         ctx.faults.reach("intake.before")
         watches = ctx.of(Watches)
         held = hold(caller, task.id, task.hold)
@@ -124,7 +133,7 @@ async def _once(ctx: Context, caller: Caller, command: Submit) -> Task:
             if found is not None:
                 return found
         if row is not None:
-            await ctx.store.write(files.unrecord(caller.account, route, key))
+            await ctx.store.write(files.unrecord(caller.account, route, key, row[1]))
         id = new_id()
         try:
             return await _make(ctx, caller, command, id, (files.record(caller.account, route, key, body, id),))
@@ -174,7 +183,8 @@ def _allowed(caller: Caller, target: Target) -> Target:
 
 def _open(ctx: Context, model: str) -> bool:
     """Whether some channel allows this model though the catalogue does not know it."""
-    return model.count("/") == 1 and bool(ctx.of(Channels).serving(model))
+    named = PATH.fullmatch(model) is not None and {".", ".."}.isdisjoint(model.split("/"))
+    return named and bool(ctx.of(Channels).serving(model))
 
 
 async def _deployed(ctx: Context, caller: Caller, path: str) -> Target:
@@ -184,6 +194,27 @@ async def _deployed(ctx: Context, caller: Caller, path: str) -> Target:
         raise NotFound()
     found = catalog(ctx).version(row[3])
     return _allowed(caller, Target(row[2], row[3], found, deployment=path))
+
+
+def _check_size(input: Any) -> None:
+    """Refuse what takes long to walk over, by looking at no more of it than is allowed, a level at a time."""
+    level, parts = [input], 0
+    for _ in range(DEEPEST):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict | list):
+                parts += len(value)
+                if parts > PARTS_MOST:
+                    raise _oversized("parts", f"Must have at most {PARTS_MOST} values")
+                below += value.values() if isinstance(value, dict) else value
+        if not below:
+            return
+        level = below
+    raise _oversized("depth", f"Must be nested at most {DEEPEST} deep")
+
+
+def _oversized(rule: str, words: str) -> InvalidInput:
+    return InvalidInput(fields=(InvalidField("input", rule, words),))
 
 
 def _check_input(target: Target, command: Submit) -> None:
@@ -212,43 +243,29 @@ async def _check_webhook(ctx: Context, url: str) -> None:
 
 
 async def _gather(
-    ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, serving: list[Channel]
+    ctx: Context, caller: Caller, command: Submit, target: Target, task: Task, serving: list[Channel]
 ) -> inputs.Gathered:
+    """Nothing is fetched for who could not pay for the task anyway."""
     fetch = caller.mode == TEST or any(inputs.is_nearby(channel) for channel in serving)
-    fields = _file_fields(target)
+    fields = target.known[1].files if target.known else None
     chosen = {k: v for k, v in command.input.items() if fields is None or k in fields}
-    return await inputs.gather(ctx, caller, id, chosen, fetch=fetch) if chosen else inputs.Gathered()
-
-
-def _file_fields(target: Target) -> set[str] | None:
-    """The input fields that hold files, None where the schema is not known."""
-    if target.known is None:
-        return None
-    version = target.known[1]
-    found = _FILE_FIELDS.get(version.id)
-    if found is None:
-        fields = version.input.get("properties", {}).items()
-        found = {name for name, schema in fields if b'"format":"uri"' in msgspec.json.encode(schema)}
-        _FILE_FIELDS[version.id] = found
-    return found
-
-
-_FILE_FIELDS: dict[str, set[str]] = {}
+    if not chosen:
+        return inputs.Gathered()
+    if await accounts.balance(ctx.store, caller.account, caller.mode) < task.hold:
+        raise QuotaSpent()
+    return await inputs.gather(ctx, caller, task.id, chosen, fetch=fetch)
 
 
 # ── the row ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _task(
-    ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId, known_files: dict[str, str]
-) -> Task:
+def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId) -> Task:
     at = made_at(id)
     model, version = target.known or (None, None)
     rule = costs.rule_for(ctx, caller, target.model, model)
     longest_s = model.longest_s if model else ctx.settings.longest_s
     if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
         raise QuotaSpent()
-    input, kept_files = _slim(ctx, command, known_files)
     return Task(
         id=id,
         name=None,
@@ -260,8 +277,8 @@ def _task(
         model=target.model,
         version=target.version,
         deployment=target.deployment,
-        input=input,
-        files=kept_files,
+        input=command.raw_input.decode(),
+        files=None,
         state=State.QUEUED,
         attempt=1,
         channel=None,
@@ -295,8 +312,6 @@ def _task(
 
 def _slim(ctx: Context, command: Submit, known_files: dict[str, str]) -> tuple[str, str | None]:
     """The input as it is kept, long `data:` URLs in it replaced by links to the files that were made of them."""
-    if not known_files:
-        return command.raw_input.decode(), None
     text, kept = command.raw_input.decode(), {}
     for said, file in known_files.items():
         link = said

@@ -48,7 +48,9 @@ async def learn(ctx: Context, channel: Channel) -> None:
         return
     document = await converse(ctx, channel, endpoint.describe())
     if document != channel.options.get(REMEMBERED, {}).get("document"):
-        said = {"at": rfc3339(now(), 3), "document": document}
+        said: dict[str, Any] = {"at": rfc3339(now(), 3), "document": document}
+        for path in _paths(channel):
+            _model(ctx, path, **said)  # a broken one is refused before it is kept
         await ctx.of(Channels).change(channel.name, {"options": channel.options | {REMEMBERED: said}})
     recall(ctx)
 
@@ -68,18 +70,24 @@ def recall(ctx: Context) -> None:
     found: dict[str, Model] = {}
     for channel in ctx.of(Channels).every():
         said: dict[str, Any] = channel.options.get(REMEMBERED, {})
-        for path in channel.models if said else ():
-            if path.count("/") == 1 and "*" not in path and path not in found:
-                found[path] = _model(ctx, path, **said)
+        for path in _paths(channel) if said else ():
+            try:
+                found.setdefault(path, _model(ctx, path, **said))
+            except PenstockError as error:
+                logger("learning").warning("schema left out", channel=channel.name, reason=str(error))
     put(ctx, found.values())
+
+
+def _paths(channel: Channel) -> list[str]:
+    return [path for path in channel.models if path.count("/") == 1 and "*" not in path]
 
 
 def _model(ctx: Context, path: str, at: str, document: dict[str, Any]) -> Model:
     owner, _, name = path.partition("/")
-    version = Version.from_openapi(path, document, at, "")
     try:
+        version = Version.from_openapi(path, document, at, "")
         _ = version.validator
-    except ValueError as broken:
+    except (ValueError, TypeError, AttributeError, LookupError) as broken:
         raise CallerError(f"the schema that the server of {path} publishes is broken: {broken}") from None
     return Model(
         kind=_kind(version.output),

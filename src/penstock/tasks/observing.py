@@ -24,6 +24,7 @@ replace = msgspec.structs.replace
 
 async def observe(ctx: Context, task: Task, report: Report, *, called: bool = False) -> None:
     """Write down what a vendor said; `called`: by itself, in `task.report`. Raises Retry while the task goes on."""
+    report = replace(report, logs=_plain(report.logs), reason=_plain(report.reason))
     if report.says_nothing and not called:
         _watch_on(ctx, task, report)
     try:
@@ -59,6 +60,11 @@ def _watch_on(ctx: Context, task: Task, report: Report) -> NoReturn:
     raise Retry(watch.again_s() if watch else 1.0)
 
 
+def _plain(words: str | None) -> str | None:
+    """Without NUL, which PostgreSQL takes in no text."""
+    return words.replace("\0", "") if words and "\0" in words else words
+
+
 def _canceled_meanwhile(task: Task, report: Report) -> bool:
     """A vendor that reports a cancelled job as failed means our cancel."""
     return task.canceled_at is not None and report.state is State.FAILED
@@ -81,7 +87,7 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
     else:
         started = task.started_at
     if logs != task.logs:
-        happened.append(("logs", logs[len(task.logs) :] if logs.startswith(task.logs) else logs))
+        happened.append(("logs", _appended(task.logs, logs)))
         hooks.append("logs")
     old = msgspec.json.decode(task.output) if task.output else None
     if (
@@ -108,6 +114,15 @@ def _progress(ctx: Context, task: Task, report: Report, output: Any) -> tuple[Ta
     seen, told = events.append(seen, *[(kind, {"item": data} if kind == "output" else data) for kind, data in happened])
     posted = tuple(step for event in hooks for step in webhooks.post(ctx, seen, event))
     return seen, (*told, *posted)
+
+
+def _appended(old: str, new: str) -> str:
+    """What came to the logs, also where their beginning was cut off meanwhile."""
+    if new.startswith(old):
+        return new[len(old) :]
+    tail = old[-4096:]
+    at = new.find(tail)
+    return new if at < 0 else new[at + len(tail) :]
 
 
 def _new_items(old: Any, new: Any, *, ended: bool) -> list[Any]:

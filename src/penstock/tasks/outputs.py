@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from penstock.canonical.task import File, Report, Task
+from penstock.catalog.loaded import catalog
 from penstock.context import Context
 from penstock.errors import UpstreamError
 from penstock.providers._base import Ask
@@ -26,10 +27,11 @@ async def keep(ctx: Context, task: Task, report: Report) -> Any:
 
     What is here already is not fetched again. Raises UpstreamError, or UrlRefused, where a file can't be had.
     """
-    if report.text or report.output is None:
-        return report.output
+    output = _unforged(report.output)
+    if report.text or output is None or not _makes_files(ctx, task):
+        return output
     have = {file.metadata: file for file in await files.of_task(ctx.store, task.id) if file.role == "output"}
-    several = isinstance(report.output, list)
+    several = isinstance(output, list)
     count = 0
 
     async def leaf(text: str, path: tuple[str | int, ...]) -> Any:
@@ -44,13 +46,21 @@ async def keep(ctx: Context, task: Task, report: Report) -> Any:
         count += 1
         return {"$file": file.id, "name": file.name}
 
-    return await assets.walk(_unforged(report.output), leaf)
+    return await assets.walk(output, leaf)
+
+
+def _makes_files(ctx: Context, task: Task) -> bool:
+    """Whether the model's schema, where it is known, has files in its output: a URL that a language model says is no
+    file."""
+    model = catalog(ctx).find(task.model)
+    version = (model.version(task.version) or model.latest) if model else None
+    return version is None or version.makes_files
 
 
 def _unforged(output: Any) -> Any:
     """Without anything that looks like a file of ours: a vendor, or a model that echoes, must not name one."""
     if isinstance(output, dict):
-        return {key.replace("$file", "file"): _unforged(part) for key, part in output.items()}
+        return {"file" if key == "$file" else key: _unforged(part) for key, part in output.items()}
     return [_unforged(part) for part in output] if isinstance(output, list) else output
 
 
@@ -101,8 +111,8 @@ async def _download(ctx: Context, task: Task, url: str) -> tuple[str, Kept]:
         _check(status)
         return headers.get("content-type", ""), await ctx.blobs.keep(assets.pieces(body), most)
     if channel is not None and urlsplit(url)[:2] == urlsplit(channel.base_url)[:2]:
-        auth = ctx.of(Providers)[channel.provider].auth.headers(channel.credential)
-        async with ctx.http.stream(Request("GET", url, auth, None, 3600.0), cap_bytes=most) as reply:
+        # without our credential: what a model says must not be read with it
+        async with ctx.http.stream(Request("GET", url, timeout_s=3600.0), cap_bytes=most) as reply:
             _check(reply.status)
             return reply.headers.get("content-type") or "", await ctx.blobs.keep(reply, most)
     async with ctx.guard.fetch(url, most, 3600.0) as reply:

@@ -58,7 +58,7 @@ async def poll(ctx: Context, watch: Watch) -> None:
         report = Report(State.RUNNING, doubt="The upstream's server is gone.", code=error.code)
     except UpstreamError as error:
         watch.failures += 1
-        raise Retry(error.retry_after_s or watch.again_s()) from None
+        raise Retry(min(error.retry_after_s or watch.again_s(), watch.left_s())) from None
     except CallerError as error:
         watch.failures += 1
         logger("worker").warning("poll refused", task=watch.id, channel=watch.channel.name, reason=str(error))
@@ -73,9 +73,9 @@ async def poll(ctx: Context, watch: Watch) -> None:
             return await _verdict(ctx, watch.id, Report(State.FAILED, reason=report.doubt, code=report.code or "lost"))
         raise Retry(min(1.0, watch.endpoint.doubt_s / 4))
     watch.doubted_at = None
-    if watch.is_news(report):
-        await _verdict(ctx, watch.id, report)
-    raise Retry(watch.again_s())
+    if not watch.is_news(report):
+        raise Retry(watch.again_s())
+    await _verdict(ctx, watch.id, report)
 
 
 async def _verdict(ctx: Context, id: TaskId, report: Report) -> None:
@@ -95,18 +95,27 @@ async def _overdue(ctx: Context, watch: Watch) -> None:
     if watch.deadline and now() >= watch.deadline:
         await ending.begin_cancel(ctx, task)
         raise Retry(0.0)
-    if watch.endpoint.cancellable:
-        try:
-            await converse(ctx, watch.channel, watch.endpoint.cancel(watch.ref))
-        except PenstockError as error:
-            logger("worker").warning("could not stop an overdue task", task=task.id, reason=str(error))
+    try:
+        last = await _asked_to_stop(ctx, watch.channel, watch.endpoint, watch.ref)
+    except PenstockError as error:
+        logger("worker").warning("could not stop an overdue task", task=task.id, reason=str(error))
+    else:
+        if last.state is State.SUCCEEDED:
+            return await observing.observe(ctx, task, last)
     words = f"The prediction ran for more than {task.longest_s:.0f} s, so it was stopped."
     await ending.end(ctx, task, State.FAILED, error=words, code="timed_out")
 
 
 async def _asked_to_stop(ctx: Context, channel: Channel, endpoint: TaskEndpoint, ref: str) -> Report:
     """What the vendor says when asked to stop, or when asked how it goes where it can't."""
-    answer = await converse(ctx, channel, endpoint.cancel(ref)) if endpoint.cancellable else None
+    answer = None
+    if endpoint.cancellable:
+        try:
+            answer = await converse(ctx, channel, endpoint.cancel(ref))
+        except UpstreamForgot:
+            raise
+        except PenstockError as error:  # it may be done already: then it says so when asked
+            logger("worker").info("cancel refused", reason=str(error), ref=ref)
     ctx.faults.reach("cancel.asked")
     return answer if answer is not None else await converse(ctx, channel, endpoint.watch(ref))
 

@@ -12,6 +12,17 @@ from penstock.tasks.watcher import Watches
 from penstock.tasks.webhooks import Outbox
 
 
+async def find_lost(ctx: Context) -> int:
+    """Arm unfinished tasks that no alarm is set for: a database connection that broke while it committed may have cost
+    a write its after-effects. How many there were."""
+    alarm = ctx.of(Watches).alarm
+    lost = [row[0] for row in await tasks.unfinished(ctx.store) if not alarm.knows(row[0])]
+    for task in lost:
+        alarm.arm(task, now())
+    await ctx.of(Outbox).load()
+    return len(lost)
+
+
 async def resume(ctx: Context) -> int:
     """Arm every unfinished task at once, and count what it takes up. How many there are."""
     limits, health, channels, alarm = ctx.of(Limits), ctx.of(Health), ctx.of(Channels), ctx.of(Watches).alarm

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from penstock.clock import after
 from penstock.context import Context
 from penstock.log import logger
 from penstock.store import files, tasks
+from penstock.tasks import events, recovery
 
 EVERY_S = 60.0
 IDEMPOTENCY_S = 86400.0
 
 
 async def run(ctx: Context) -> None:
-    while not ctx.closing.is_set():
+    for rounds in itertools.count():
+        if ctx.closing.is_set():
+            return
         try:
             await prune(ctx)
+            await recovery.find_lost(ctx)
+            if rounds % 60 == 0:
+                await sweep(ctx)
+                await ctx.blobs.drop_parts(older_than_s=86400.0)
         except Exception:  # noqa: BLE001  house-keeping must not end with one bad row
             logger("retention").exception("pruning failed")
         try:
@@ -31,7 +39,8 @@ async def prune(ctx: Context) -> dict[str, int]:
     gone = {"tasks": 0, "files": 0, "blobs": 0}
     while due := await tasks.expired(ctx.store, after(-ctx.settings.retention_s)):
         for task in due:
-            await ctx.store.write(*tasks.clear(task), files.remove_of_task(task), files.forget_messages(task))
+            gone_with_it = (files.remove_of_task(task), files.forget_messages(task), events.news(ctx, task))
+            await ctx.store.write(*tasks.clear(task), *gone_with_it)
         gone["tasks"] += len(due)
     while old := await files.expired(ctx.store):
         for file, account in old:
@@ -49,5 +58,6 @@ async def sweep(ctx: Context) -> int:
     candidates = [sha256 async for sha256 in ctx.blobs.every(older_than_s=3600.0) if sha256 not in before]
     still_unused = set(candidates) - await files.hashes(ctx.store)
     for sha256 in still_unused:
-        await ctx.blobs.delete(sha256)
+        if not await files.uses(ctx.store, sha256):  # the same bytes may have come again just now
+            await ctx.blobs.delete(sha256)
     return len(still_unused)

@@ -75,7 +75,7 @@ async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[Ope
         moved_at=at,
         due_at=at,
     )
-    await ctx.store.write(tasks.move(task, intent, *INTENT))
+    await ctx.store.write(tasks.move(task, intent, *INTENT), events.news(ctx, task.id))
     return job, intent
 
 
@@ -128,9 +128,9 @@ async def _turned_down(ctx: Context, task: Task, channel: Channel, error: Upstre
             moved_at=at,
             due_at=at,
         )
-        back, noted = events.append(back, ("note", f"{channel.name}: {code}"))
+        back, noted = events.append(back, ("note", f"turned down: {code}"))
         try:
-            await ctx.store.write(tasks.move(current, back), *noted)
+            await ctx.store.write(tasks.move(current, back), *noted, events.news(ctx, task.id))
         except Stale:
             continue  # its caller cancelled it just now
         ending.free_place(ctx, channel.id)

@@ -26,12 +26,8 @@ from penstock.tasks.watcher import Watches, can_be_asked, honours_keys
 replace = msgspec.structs.replace
 
 
-async def found_submitting(ctx: Context, task: Task) -> None:
-    """Left so by a process that died, at whatever moment."""
-    await begin(ctx, task)
-
-
 async def begin(ctx: Context, task: Task) -> None:
+    """A create whose answer was lost, or that a process which died left behind at whatever moment."""
     at = now()
     for _ in range(20):
         current = await tasks.get(ctx.store, task.id)
@@ -54,6 +50,9 @@ async def resolve(ctx: Context, task: Task) -> None:
     channel = ctx.of(Channels).get(task.channel or "")
     if task.report:
         return await accepting.accept(ctx, task.id, msgspec.json.decode(task.report, type=Report))
+    if task.deadline and now() >= task.deadline and task.canceled_at is None:
+        await ending.begin_cancel(ctx, task)
+        raise Retry(0.0)
     doubt_s, sent_s = (now() - task.moved_at) / 1e9, (now() - (task.submitted_at or task.created_at)) / 1e9
     left_s = ctx.settings.uncertain_s - doubt_s
     endpoint = ctx.of(Watches).endpoint(channel) if channel else None
@@ -86,7 +85,8 @@ async def resolve(ctx: Context, task: Task) -> None:
 async def _send_again(ctx: Context, task: Task, channel: Channel, endpoint: TaskEndpoint) -> Report:
     """The same create under the same tag. When it left is on disk first: who then dies must not ask for it too soon."""
     job = await accepting.job_for(ctx, task, Deployment(channel, task.upstream_model or task.model))
-    await ctx.store.write(tasks.move(task, replace(task, submitted_at=now())))
+    again, noted = events.append(replace(task, submitted_at=now()), ("note", "asked again under the same tag"))
+    await ctx.store.write(tasks.move(task, again), *noted, events.news(ctx, task.id))
     ctx.faults.reach("resubmit.before")
     return await converse(ctx, channel, endpoint.submit(job, task.id), creates=True)
 

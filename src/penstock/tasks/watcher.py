@@ -44,8 +44,11 @@ class Watch(msgspec.Struct):
         if self.failures:
             next_s = min(next_s * 2 ** min(self.failures, 6), 60.0)
         next_s *= 1 - DRIFT + 2 * DRIFT * random.random()  # noqa: S311  no secret
-        last = min(self.until, self.deadline or self.until)
-        return min(next_s, max(0.0, (last - at) / 1e9))  # a deadline is kept to the moment
+        return min(next_s, self.left_s())  # a deadline is kept to the moment
+
+    def left_s(self) -> float:
+        """How long until the task's deadline, or the end of its longest life."""
+        return max(0.0, (min(self.until, self.deadline or self.until) - now()) / 1e9)
 
     def is_news(self, report: Report) -> bool:
         return hash(msgspec.json.encode(report)) != self.seen

@@ -26,8 +26,17 @@ from penstock.wire.signing import webhook_headers
 
 DURABLE = ("start", "completed")
 THROTTLE_S = 0.5
+SENT_MOST = 10_000
+OVERTAKEN_AFTER = 5  # half a minute of tries
 PER_HOST = 8
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 3600.0
+LONGEST_REST_S = 60.0
+RESTING_MOST = 1000
+"""With so many receivers that fail, those whose rest is over are forgotten."""
+
+
+Receiver = tuple[str, str]
+"""An account, and a host that it is called on: what one account's URLs meet there is nothing to another's."""
 
 
 class Message(msgspec.Struct):
@@ -39,6 +48,8 @@ class Message(msgspec.Struct):
     url: str
     attempts: int = 0
     created_at: int = 0
+    account: str = ""
+    """Empty for what an earlier process left, until it is first looked at."""
 
     @property
     def durable(self) -> bool:
@@ -52,8 +63,8 @@ class Outbox:
         self._ctx = ctx
         self._lines: dict[TaskId, deque[Message]] = {}
         self._sent_at: dict[TaskId, float] = {}
-        self._busy: dict[str, int] = {}
-        self._resting: dict[str, tuple[int, float]] = {}  # host: failures in a row, until
+        self._busy: dict[Receiver, int] = {}
+        self._resting: dict[Receiver, tuple[int, float]] = {}  # failures in a row, until
         self.alarm = HeapAlarm(at_once=64)
 
     async def load(self) -> None:
@@ -78,35 +89,45 @@ class Outbox:
         if not line:
             return
         message = line[0]
-        host = urlsplit(message.url).netloc
-        self._wait_for(host)
-        self._busy[host] = self._busy.get(host, 0) + 1
+        if not message.account and (found := await tasks.get(self._ctx.store, task)):
+            message.account = found.account
+        receiver = (message.account, urlsplit(message.url).netloc)
+        self._wait_for(receiver)
+        self._busy[receiver] = self._busy.get(receiver, 0) + 1
         try:
             status = await self._send(message)
         finally:
-            self._busy[host] -= 1
+            self._leave(receiver)
         delivered = status is not None and 200 <= status < 300
-        self._judge(host, delivered)
+        self._judge(receiver, status)
         self._ctx.metrics.webhooks.labels("delivered" if delivered else "failed").inc()
         self._sent_at[task] = time.monotonic()
         await self._after(message, line, delivered, status)
         if line:
             raise Retry(0.0 if line[0].durable else THROTTLE_S)
         self._lines.pop(task, None)
-        self._sent_at.pop(task, None)
+        if message.event == "completed" or len(self._sent_at) > SENT_MOST:
+            self._sent_at.pop(task, None)
 
     async def _after(self, message: Message, line: deque[Message], delivered: bool, status: int | None) -> None:
         message.attempts += 1
         too_old = now() - message.created_at > self._ctx.settings.webhook_patience_s * 1e9
-        if delivered or too_old or not message.durable:
+        given_up = too_old or self._is_overtaken(message, line)
+        if delivered or given_up or not message.durable:
             line.popleft()
         if not message.durable:
             return
-        state = "delivered" if delivered else "dead" if too_old else "pending"
+        state = "delivered" if delivered else "dead" if given_up else "pending"
         pause_s = min(FIRST_PAUSE_S * 2 ** min(message.attempts - 1, 20), LONGEST_PAUSE_S)
         await self._ctx.store.write(files.tried(message.id, state, message.attempts, after(pause_s), status))
         if state == "pending":
             raise Retry(pause_s)
+
+    @staticmethod
+    def _is_overtaken(message: Message, line: deque[Message]) -> bool:
+        """Whether the task's end waits behind this message, which was refused often enough not to hold it up longer."""
+        waits = message.event != "completed" and any(waiting.event == "completed" for waiting in line)
+        return waits and message.attempts >= OVERTAKEN_AFTER
 
     async def _send(self, message: Message) -> int | None:
         """The status, or None where there was no answer."""
@@ -129,28 +150,37 @@ class Outbox:
             return None
         return status
 
-    def _wait_for(self, host: str) -> None:
-        _, until = self._resting.get(host, (0, 0.0))
+    def _wait_for(self, receiver: Receiver) -> None:
+        _, until = self._resting.get(receiver, (0, 0.0))
         rest = until - time.monotonic()
         if rest > 0:
             raise Retry(rest)
-        if self._busy.get(host, 0) >= PER_HOST:
+        if self._busy.get(receiver, 0) >= PER_HOST:
             raise Retry(0.05)
 
-    def _judge(self, host: str, delivered: bool) -> None:
-        if delivered:
-            self._resting.pop(host, None)
+    def _leave(self, receiver: Receiver) -> None:
+        self._busy[receiver] -= 1
+        if not self._busy[receiver]:
+            del self._busy[receiver]
+
+    def _judge(self, receiver: Receiver, status: int | None) -> None:
+        """No answer, 429, and 5xx are the host's fault; what else it says is about the one message."""
+        if status is not None and status != 429 and status < 500:
+            self._resting.pop(receiver, None)
             return
-        failures = self._resting.get(host, (0, 0.0))[0] + 1
-        pause_s = min(0.25 * 2 ** min(failures - 1, 20), 60.0) if failures > PER_HOST else 0.0
-        self._resting[host] = (failures, time.monotonic() + pause_s)
+        failures = self._resting.get(receiver, (0, 0.0))[0] + 1
+        pause_s = min(0.25 * 2 ** min(failures - 1, 20), LONGEST_REST_S) if failures > PER_HOST else 0.0
+        at = time.monotonic()
+        if len(self._resting) >= RESTING_MOST:
+            self._resting = {who: rest for who, rest in self._resting.items() if rest[1] > at}
+        self._resting[receiver] = (failures, at + pause_s)
 
 
 def post(ctx: Context, task: Task, event: str) -> tuple[Step, ...]:
     """The steps that send this webhook, where the caller asked for it."""
     if task.webhook is None or (task.webhook_events and event not in task.webhook_events.split(",")):
         return ()
-    message = Message(new_id(), task.id, event, task.webhook, created_at=now())
+    message = Message(new_id(), task.id, event, task.webhook, created_at=now(), account=task.account)
     put = Step(None, {}, after=lambda: ctx.of(Outbox).add(message))
     return (files.message(message.id, task.id, event, task.webhook), put) if message.durable else (put,)
 

@@ -32,7 +32,7 @@ async def advance(ctx: Context, id: TaskId) -> None:
 
 STEPS = {
     State.QUEUED: submitting.submit,
-    State.SUBMITTING: uncertain.found_submitting,
+    State.SUBMITTING: uncertain.begin,
     State.UNCERTAIN: uncertain.resolve,
     State.RUNNING: polling.run,
     State.CANCELING: polling.stop,

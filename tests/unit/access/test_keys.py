@@ -61,3 +61,17 @@ async def test_accounts_are_made_once_and_only_where_they_may(context: Context) 
     for name in ("", " x", "x" * 101):
         with pytest.raises(CallerError):
             await made.account(name)
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 0}, {"rpm": -1}, {"concurrency": 0}])
+async def test_a_limit_of_nothing_is_no_limit_to_set(context: Context, limits: dict[str, int]) -> None:
+    with pytest.raises(CallerError):
+        await context.of(Keys).create("laptop", "live", "acme", **limits)
+
+
+async def test_another_process_s_revocation_is_heard_of(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL, a little later; SQLite has no other process."""
+    monkeypatch.setattr("penstock.access.keys.KEPT_S", 0.0)
+    made = await context.of(Keys).create("laptop", "live", "acme")
+    await context.of(Keys).caller(made["key"])
+    assert (context.of(Keys).remembered(made["key"]) is None) == (context.store.kind == "postgres")

@@ -112,7 +112,7 @@ def test_a_failure_says_what_to_do() -> None:
 
 
 def test_what_the_gateway_is_unsure_of_looks_as_it_did_before() -> None:
-    assert seen(state=State.UNCERTAIN).state == seen(state=State.SUBMITTING).state == "Starting"
+    assert seen(state=State.UNCERTAIN).state == seen(state=State.SUBMITTING).state == seen(state=State.QUEUED).state
 
 
 def test_a_cancel_that_the_vendor_can_not_do_is_shown_as_done() -> None:

@@ -79,7 +79,9 @@ async def test_one_request_makes_one_task(store: Store) -> None:
         await store.write(files.record("a", "POST /p", "k", "other", "t2"))
     await store.write(files.record("b", "POST /p", "k", "h", "t3"), files.record("a", "POST /q", "k", "h", "t4"))
     assert (await files.recorded(store, "a", "POST /p", "k"))[:2] == ("hash", "t1")
-    await store.write(files.unrecord("a", "POST /p", "k"))
+    await store.write(files.unrecord("a", "POST /p", "k", "t2"))
+    assert await files.recorded(store, "a", "POST /p", "k") is not None
+    await store.write(files.unrecord("a", "POST /p", "k", "t1"))
     assert await files.recorded(store, "a", "POST /p", "k") is None
     await store.write(files.forget(began))
     assert await files.recorded(store, "b", "POST /p", "k") is not None
