@@ -6,8 +6,11 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.fault.stage import RUN_MICROS, Gateway, Stage, side_by_side, statuses, until
 from tests.fault.test_kill import ACCOUNTS, BALANCE, channel
@@ -22,7 +25,11 @@ CALLERS = 12
 Order = tuple[int, str, dict[str, Any]]
 
 
-def test_300_tasks_under_random_kills(tmp_path: Path, upstream: Counting) -> None:
+def test_300_tasks_under_random_kills(tmp_path: Path, upstream: Counting, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(words: str) -> None:
+        with capsys.disabled():
+            print(words)
+
     chance = random.Random(SEED)
     upstream.control("keys", honours_keys=True)
     models = [f"{name}/m" for name in ACCOUNTS]
@@ -33,7 +40,7 @@ def test_300_tasks_under_random_kills(tmp_path: Path, upstream: Counting) -> Non
         try:
             gateway.live.start()
             accepted = under_fire(gateway, chance, orders, hooks)
-            told_and_settled(gateway, upstream, hooks, orders, accepted)
+            told_and_settled(gateway, upstream, hooks, orders, accepted, say)
         finally:
             if gateway.live.process is not None:
                 gateway.live.stop()
@@ -97,7 +104,12 @@ def place(gateway: Gateway, orders: list[Order], hooks: WebhookReceiver, over: t
 
 
 def told_and_settled(
-    gateway: Gateway, upstream: Counting, hooks: WebhookReceiver, orders: list[Order], accepted: dict[int, str]
+    gateway: Gateway,
+    upstream: Counting,
+    hooks: WebhookReceiver,
+    orders: list[Order],
+    accepted: dict[int, str],
+    say: Callable[[str], None],
 ) -> None:
     unfinished = "SELECT count(*) FROM tasks WHERE state NOT IN ('succeeded', 'failed', 'canceled')"
     until(lambda: gateway.rows(unfinished) == [(0,)] or None, 40, "every task's end")
@@ -114,7 +126,8 @@ def told_and_settled(
         assert (facts["state"], facts["error_code"], facts["charge"]) == ("failed", "fate_unknown", 0)
     unknown = Counter(upstreams[t] for (t,) in gateway.rows("SELECT id FROM tasks WHERE error_code = 'fate_unknown'"))
     assert set(unknown) <= {"neither"}
-    print(f"\n{len(upstreams)} tasks, {KILLS} kills; fate unknown: {unknown['neither']}, never made: {len(unmade)}")
+    counted = f"{len(upstreams)} tasks, {KILLS} kills; fate unknown: {unknown['neither']}, never made: {len(unmade)}"
+    say(f"\n{counted}")
 
     succeeded = gateway.rows("SELECT count(*) FROM tasks WHERE state = 'succeeded'")[0][0]
     assert gateway.balance() == BALANCE - succeeded * RUN_MICROS

@@ -41,7 +41,7 @@ async def _tasks(ctx: Context, caller: Caller, command: List) -> Page:
     filters = command.filters
     try:
         since = clock.parse(filters["created_after"]) if filters.get("created_after") else 0
-        since -= since % 1_000_000  # tasks are dated to the millisecond, and this one is within
+        since = max(0, since) // 1_000_000 * 1_000_000  # tasks are dated to the millisecond, and this one is within
         until = clock.parse(filters["created_before"]) if filters.get("created_before") else 2**62
     except ValueError:
         raise CallerError("created_after and created_before must be ISO 8601 times") from None

@@ -63,7 +63,7 @@ _FILTERS = [
         or_(P.model == "", tasks.c.model == P.model),
         or_(P.source == "", tasks.c.source == P.source),
         tasks.c.created_at >= P.since,
-        tasks.c.created_at <= P.until,
+        tasks.c.created_at < P.until,
     )
 ]
 _OLDER = compiled(_PAGE.where(tasks.c.id < P.cursor, *_FILTERS).order_by(tasks.c.id.desc()).limit(P.limit))
