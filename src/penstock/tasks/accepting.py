@@ -23,6 +23,8 @@ from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
 replace = msgspec.structs.replace
+ACCEPTED = ("state", "ref", "moved_at", "due_at")
+"""What changes where the vendor has only taken it; where it is done already, its report too."""
 
 
 async def job_for(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
@@ -56,7 +58,8 @@ async def accept(ctx: Context, id: TaskId, report: Report, known: Task | None = 
             return
         moved = await _accepted(ctx, task, report)
         try:
-            await ctx.store.write(tasks.move(task, moved), events.news(ctx, id))
+            columns = ACCEPTED if moved.report == task.report else ()
+            await ctx.store.write(tasks.move(task, moved, *columns), events.news(ctx, id))
         except Stale:
             continue
         except Exception:  # noqa: BLE001  what the vendor calls it is nowhere else: better late than lost
