@@ -1,4 +1,4 @@
-"""`python -m bench [status] [create] [flight] [restart] [memory] [--json]`: measure, print, keep the raw figures."""
+"""`python -m bench [MEASURE …] [--full] [--json]`: measure, print, keep the raw figures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from bench import create, flight, machine, memory, restart, status
+from bench import chat, create, flight, machine, memory, restart, status, streams
 from bench.rows import Row
 
 MEASURES: dict[str, Callable[[Path], Iterator[Row]]] = {
@@ -19,6 +20,8 @@ MEASURES: dict[str, Callable[[Path], Iterator[Row]]] = {
     "flight": flight.measure,
     "restart": restart.measure,
     "memory": memory.measure,
+    "chat": chat.measure,
+    "streams": streams.measure,
 }
 KEPT = Path(".cache/bench")
 
@@ -34,10 +37,11 @@ def main() -> int:
         print("measured on " + ", ".join(f"{name} {words}" for name, words in on.items()))
         print(f"the server on core {machine.SERVER_CORE}, load and upstream on core {machine.LOAD_CORE}; no TLS\n")
     kept: dict[str, object] = {"machine": on}
+    measures = MEASURES | ({"memory": partial(memory.measure, calls=memory.FULL)} if asked.full else {})
     for name in asked.measures or MEASURES:
         on |= {"one loop": f"{machine.loop_ms():.0f} ms"}
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-            rows = [_told(row, quiet=asked.json) for row in MEASURES[name](Path(folder))]
+            rows = [_told(row, quiet=asked.json) for row in measures[name](Path(folder))]
         kept[name] = [row.raw() for row in rows]
         _keep(name, on, kept[name])
     if asked.json:
@@ -48,6 +52,7 @@ def main() -> int:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("measures", nargs="*", choices=[*MEASURES, []], help="what to measure; all unless named")
+    parser.add_argument("--full", action="store_true", help="memory over a million calls, instead of a fifth of that")
     parser.add_argument("--json", action="store_true", help="print the raw figures instead of words")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""nginx twice: as the peer that serves a file, and as an upstream that answers every job with the same words."""
+"""nginx as the peer, which serves a file or passes calls on, and as the upstream that always says the same."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ http {{
   open_file_cache max=100; sendfile on; tcp_nodelay on;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  {behind}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     {locations}
@@ -36,15 +37,27 @@ UPSTREAM = """
       return 200 '{processing}';
     }}
 """
+COMPLETION = """
+    location = /count {{ stub_status; }}
+    location / {{ return 200 '{completion}'; }}
+"""
+BEHIND = "upstream behind {{ server {address}; keepalive 2048; keepalive_requests 1000000000; }}"
+PASSING = """
+    location / {{
+      proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering {buffering};
+      proxy_read_timeout 300s;
+    }}
+"""
 
 
 class Nginx:
-    def __init__(self, folder: Path, core: int, locations: str) -> None:
+    def __init__(self, folder: Path, core: int, locations: str, behind: str = "") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(user=getpass.getuser(), folder=folder, port=self.port, locations=locations))
+        named = {"user": getpass.getuser(), "folder": folder, "port": self.port}
+        config.write_text(CONFIG.format(locations=locations, behind=behind, **named))
         command = ["nginx", "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(config)]
         self.process = subprocess.Popen(command, preexec_fn=lambda: machine.pin(core))
         _wait_until_open(self.url)
@@ -65,6 +78,18 @@ class Nginx:
         (folder / "body").mkdir(exist_ok=True)
         (folder / "file").write_bytes(body)
         return cls(folder, machine.SERVER_CORE, f"root {folder}; location / {{ try_files /file =404; }}")
+
+    @classmethod
+    def completing(cls, folder: Path, completion: str) -> Self:
+        """Answers every call with these words, which hold no quote and no dollar sign."""
+        return cls(folder, machine.LOAD_CORE, COMPLETION.format(completion=completion))
+
+    @classmethod
+    def passing(cls, folder: Path, upstream: str, *, streams: bool) -> Self:
+        """Passes everything on, over connections that stay open, from the server's core. `streams`: piece by piece."""
+        passing = PASSING.format(buffering="off" if streams else "on")
+        address = upstream.removeprefix("http://")
+        return cls(folder, machine.SERVER_CORE, passing, BEHIND.format(address=address))
 
     @property
     def pid(self) -> int:

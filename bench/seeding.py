@@ -18,10 +18,14 @@ from penstock.config import load
 from penstock.context import Context
 from penstock.gateway import opened
 from penstock.ids import new_id
-from penstock.ledger import Charge, hold, settle, topup
+from penstock.ledger import Charge, Prices, hold, settle, topup
 from penstock.routing import Channels
 from penstock.store import Step, tasks
 
+CHAT_MODEL = "gpt-4o"
+CHAT_PRICE = {"input_token": 2_500_000, "output_token": 10_000_000}
+"""Micro-dollars for a million."""
+MONEY = 10**15
 MODEL = "kwaivgi/kling-v1.6-standard"
 INPUT = {"prompt": "a paper boat on a lake at sunset, seen from the shore", "duration": 5, "aspect_ratio": "16:9"}
 HOLD = 250_000
@@ -57,19 +61,39 @@ def seed(data: Path, upstream: str, *, finished: int = 0, running: int = 0) -> S
     return asyncio.run(_seed(data, upstream, finished, running))
 
 
+def seed_chat(data: Path, upstream: str) -> str:
+    """A live key with money, a channel to `upstream`, and a price, so that every call is held for and charged."""
+    return asyncio.run(_seed_chat(data, upstream))
+
+
 async def _seed(data: Path, upstream: str, finished: int, running: int) -> Seeded:
     async with opened(load(data=data)) as ctx:
-        key = (await ctx.of(Keys).create("bench", LIVE, "default"))["key"]
-        caller = await ctx.of(Keys).caller(key)
+        key, caller = await _paying(ctx)
         given = {"name": "upstream", "provider": "replicate", "base_url": upstream, "options": {"idempotent": True}}
         channel = await ctx.of(Channels).add({**given, "models": ["*"]})
-        await ctx.store.write(*topup(caller.account, LIVE, 10**15))
         model = catalog(ctx).find(MODEL)
         assert model is not None
         done = list(_tasks(caller, channel.id, State.SUCCEEDED, finished, model.usual_s, model.longest_s))
         going = list(_tasks(caller, channel.id, State.RUNNING, running, model.usual_s, model.longest_s))
         await _write(ctx, caller, [*done, *going])
     return Seeded(data, key, model.usual_s, [task.id for task in done], [task.id for task in going])
+
+
+async def _seed_chat(data: Path, upstream: str) -> str:
+    async with opened(load(data=data)) as ctx:
+        key, _ = await _paying(ctx)
+        await ctx.of(Channels).add({"name": "chat", "provider": "openai", "base_url": upstream, "models": [CHAT_MODEL]})
+        lines = [{"unit": unit, "micros": micros, "per": 1_000_000} for unit, micros in CHAT_PRICE.items()]
+        await ctx.of(Prices).add(CHAT_MODEL, lines)
+    return key
+
+
+async def _paying(ctx: Context) -> tuple[str, Caller]:
+    """A live key whose account has more than it will spend."""
+    key: str = (await ctx.of(Keys).create("bench", LIVE, "default"))["key"]
+    caller = await ctx.of(Keys).caller(key)
+    await ctx.store.write(*topup(caller.account, LIVE, MONEY))
+    return key, caller
 
 
 async def _write(ctx: Context, caller: Caller, made: list[Task]) -> None:

@@ -30,6 +30,7 @@ channels = typer.Typer(help="Channels: upstream accounts and servers.", no_args_
 prices = typer.Typer(help="Prices: what models cost your callers.", no_args_is_help=True)
 models = typer.Typer(help="Models: what there is.", no_args_is_help=True)
 tasks = typer.Typer(help="Tasks: long jobs, and what became of them.", no_args_is_help=True)
+calls = typer.Typer(help="Calls: the request log.", no_args_is_help=True)
 ledger = typer.Typer(help="The books.", no_args_is_help=True)
 files = typer.Typer(help="Files that are kept.", no_args_is_help=True)
 for sub, name in (
@@ -39,6 +40,7 @@ for sub, name in (
     (prices, "prices"),
     (models, "models"),
     (tasks, "tasks"),
+    (calls, "calls"),
     (ledger, "ledger"),
     (files, "files"),
 ):
@@ -252,13 +254,26 @@ def show_ledger(
     show(found, as_json, "at", "kind", "amount", "work", "uncovered")
 
 
+@calls.command("list")
+def list_calls(
+    account: Annotated[str, typer.Argument()] = "default",
+    test: Test = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an account's calls, newest first: what was asked where, what it used, cost, and took."""
+    found = operate(data, "calls.list", account=account, mode="test" if test else "live", limit=limit)
+    show(found, as_json, "at", "model", "channel", "outcome", "units", "charge", "took_us")
+
+
 # ── channels, prices, models ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @channels.command("add")
 def add_channel(
     name: str,
-    provider: Annotated[str, typer.Option(help="replicate, cog, …")],
+    provider: Annotated[str, typer.Option(help="openai, anthropic, gemini, replicate, cog, …")],
     base_url: Annotated[str, typer.Option(help="Where it is; the provider's own address unless set.")] = "",
     credential: Annotated[
         str, typer.Option(help="Its API key; better by environment.", envvar="PENSTOCK_CREDENTIAL", show_envvar=True)
@@ -268,7 +283,7 @@ def add_channel(
     ] = None,
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
     weight: Annotated[int, typer.Option(min=0, help="Share among those of one priority.")] = 1,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="The most tasks there at once.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="The most work there at once.")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", help="A fact: idempotent=true.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -330,6 +345,9 @@ def set_price(
     run: Annotated[str | None, typer.Option(help="USD per run.")] = None,
     output: Annotated[str | None, typer.Option(help="USD per output.")] = None,
     second: Annotated[str | None, typer.Option(help="USD per second of run time.")] = None,
+    input_mtok: Annotated[str | None, typer.Option(help="USD per million tokens that go in.")] = None,
+    cached_mtok: Annotated[str | None, typer.Option(help="USD per million that were read from a cache.")] = None,
+    output_mtok: Annotated[str | None, typer.Option(help="USD per million tokens that come out.")] = None,
     line: Annotated[list[str] | None, typer.Option("--line", help="unit=USD, or unit=USD/per. Repeat it.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -337,13 +355,16 @@ def set_price(
     """Set what a model costs from now on. Tasks that exist keep their price."""
     from penstock.console.api import micros
 
-    given = [(unit, usd, 1) for unit, usd in (("run", run), ("output", output), ("second", second)) if usd is not None]
+    each = (("run", run), ("output", output), ("second", second))
+    tokens = (("input_token", input_mtok), ("cached_token", cached_mtok), ("output_token", output_mtok))
+    given = [(unit, usd, 1) for unit, usd in each if usd is not None]
+    given += [(unit, usd, 1_000_000) for unit, usd in tokens if usd is not None]
     for text in line or []:
         unit, _, amount = text.partition("=")
         usd, _, per = amount.partition("/")
         given.append((unit, usd, int(per or 1)))
     if not given:
-        raise typer.BadParameter("give a price: --run, --output, --second, or --line")
+        raise typer.BadParameter("give a price: --run, --output, --second, --input-mtok and --output-mtok, or --line")
     lines = [{"unit": unit, "micros": micros(usd), "per": per} for unit, usd, per in given]
     made = operate(data, "prices.set", model=model, lines=lines)
     print(json.dumps(made)) if as_json else err.print(f"price of {model} set")

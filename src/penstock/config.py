@@ -48,6 +48,22 @@ class Settings(BaseSettings):
     webhook_timeout_s: float = 10.0
     shutdown_s: float = 10.0
     upstream_timeout_s: float = 60.0
+    call_timeout_s: float = 600.0
+    """For the whole of an answer that is not streamed."""
+    stream_timeout_s: float = 3600.0
+    first_byte_timeout_s: float = 120.0
+    idle_timeout_s: float = 120.0
+    """How long a stream from upstream may be silent."""
+    drain_s: float = 30.0
+    """How long a stream is read on for its usage when its client has left, at vendors that bill it all the same."""
+    beat_s: float = 15.0
+    """After so much silence a client's stream gets a sign of life."""
+    longest_answer: int = 16_384
+    """Tokens to hold money for, where neither the client nor the model bounds an answer."""
+    log_calls_s: float = 30 * 86400.0
+    """How long the request log is kept."""
+    log_bodies: bool = False
+    log_bodies_most: int = 64 << 10
     steps_at_once: int = 512
     rpm: int | None = None
     concurrency: int | None = None

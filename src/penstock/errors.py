@@ -23,6 +23,7 @@ class PenstockError(Exception):
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or self.code).partition("\n")[0])
         self.retry_after_s = retry_after_s
+        self.request_id = ""  # of the request that it answers, once that is known
 
 
 # ── the caller's: elsewhere it would fail alike ───────────────────────────────────────────────────────────────────────
@@ -135,6 +136,18 @@ class Unsupported(CallerError):
     """The model behind this request can't do what was asked."""
 
     code = "unsupported"
+
+
+class ContextTooLong(CallerError):
+    """The request does not fit into the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class UnknownModel(NotFound):
+    """There is no such model here, or this key may not use it."""
+
+    code = "model_not_found"
 
 
 class ContentRefused(CallerError):

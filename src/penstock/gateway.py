@@ -9,18 +9,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from penstock.calls import relay
+from penstock.calls.journal import Journal
+from penstock.calls.settling import Settling
 from penstock.canonical import commands as c
 from penstock.canonical.who import Caller
 from penstock.config import Settings
 from penstock.context import Context
-from penstock.desk import files, shelf, work
+from penstock.desk import files, responses, shelf, work
 from penstock.errors import GatewayError
-from penstock.ledger import Prices
+from penstock.ledger import Allowances, Prices
 from penstock.log import logger
 from penstock.routing import Channels, Providers
 from penstock.store import DataLock, open_store
 from penstock.store.blobs import Blobs
 from penstock.tasks import learning, recovery, retention, worker
+from penstock.tasks.calling import Running
 from penstock.tasks.events import Bells
 from penstock.tasks.watcher import Watches
 from penstock.tasks.webhooks import Outbox
@@ -30,6 +34,10 @@ Does = Callable[[Context, Caller, Any], Awaitable[Any]]
 
 DOES: dict[type, Does] = {
     c.Submit: work.submit,
+    c.Call: relay.answer,
+    c.Respond: responses.respond,
+    c.FollowResponse: responses.follow,
+    c.CancelResponse: responses.cancel,
     c.Fetch: work.fetch,
     c.Cancel: work.cancel,
     c.Follow: work.follow,
@@ -77,6 +85,7 @@ async def opened(settings: Settings, *, serves: bool = False) -> AsyncIterator[C
 @asynccontextmanager
 async def _working(ctx: Context) -> AsyncIterator[None]:
     """The loops: tasks, webhooks, retention. At the end each finishes what it is at, within a bound."""
+    await ctx.of(Allowances).open()
     count = await recovery.resume(ctx)
     if count:
         logger("gateway").info("resumed unfinished tasks", count=count)
@@ -91,10 +100,13 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
     finally:
         close(ctx)
         half_s = ctx.settings.shutdown_s / 2
-        await asyncio.gather(watches.alarm.stop(half_s), outbox.alarm.stop(half_s))
+        await asyncio.gather(watches.alarm.stop(half_s), outbox.alarm.stop(half_s), ctx.of(Running).stop(half_s))
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        await ctx.of(Settling).close()
+        await ctx.of(Journal).close()
+        await ctx.of(Allowances).close()
 
 
 def close(ctx: Context) -> None:

@@ -1,21 +1,25 @@
-"""uvicorn's HTTP protocol with bounds on what a request's head may take, and a short cut: what memory alone can answer
-is written as soon as its head was read.
+"""uvicorn's HTTP protocol with bounds on what a request's head may take, and two short cuts: what memory alone can
+answer is written as soon as its head was read, and a reply that is there whole is written at once.
 
-Such an answer costs a third of one that goes through an ASGI cycle and an asyncio task of its own. Everything else, and
-whatever is unusual about a request, takes uvicorn's own way.
+An answer of the first kind costs a third of one that goes through an ASGI cycle and an asyncio task of its own; the
+second saves half of what two ASGI messages cost. Whatever is unusual about a request takes uvicorn's own way.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 AtOnce = Callable[[bytes, list[tuple[bytes, bytes]]], bytes | None]
 """Target and headers of a GET → the reply from its own headers on, or None."""
+
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header may hold; a tab may be."""
 
 UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 
@@ -34,6 +38,7 @@ class Protocol(HttpToolsProtocol):
         self._unread = 0  # bytes that came since the parser last made something of them
         self._arrived = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._lost: Callable[[], object] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,6 +47,14 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost()
+
+    def on_lost(self, tell: Callable[[], object] | None) -> None:
+        """Call this when the client of the current request leaves, or has left."""
+        self._lost = tell
+        if tell is not None and self.transport.is_closing():
+            tell()
 
     def data_received(self, data: bytes) -> None:
         """A head that came in one piece costs nothing here. Trailers after a body are bounded as heads are."""
@@ -56,6 +69,9 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head, self._unread = True, 0
         super().on_message_begin()
+        self._lost = None
+        self.scope["penstock.whole"] = self.whole  # type: ignore[typeddict-unknown-key]
+        self.scope["penstock.on_lost"] = self.on_lost  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         if self._unread + self._arrived > HEAD_MOST and _size(self.url, self.headers) > HEAD_MOST:
@@ -67,9 +83,32 @@ class Protocol(HttpToolsProtocol):
         if reply is None:
             return super().on_headers_complete()
         self._answered = True
-        self.transport.write(_head(tuple(self.server_state.default_headers)) + reply)
+        self.transport.write(_head(200, tuple(self.server_state.default_headers)) + reply)
         self.on_response_complete()
         return None
+
+    def whole(
+        self, scope: MutableMapping[str, Any], status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Answer this request with all of the reply. False where that takes uvicorn's own way, and nothing was done."""
+        cycle = self.cycle
+        lines = [b"%b: %b" % header for header in headers]
+        if (
+            cycle.scope is not scope  # another request waits behind it
+            or cycle.response_started
+            or cycle.disconnected
+            or not cycle.keep_alive
+            or self.flow.write_paused
+            or CONTROL.search(b"".join(lines))
+        ):
+            return False
+        head = _head(status, tuple(self.server_state.default_headers))
+        self.transport.write(head + b"\r\n".join([*lines, b"", body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        self.on_response_complete()
+        return True
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
@@ -118,7 +157,7 @@ def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
 
 
-@lru_cache(2)
-def _head(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+@lru_cache(20)
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """The status line and uvicorn's own headers, which change with the date, once a second."""
-    return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers])
+    return STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % header for header in headers])

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.access import Keys, Limits
+from penstock.calls.pulse import Pulse
 from penstock.canonical.commands import Fetch
 from penstock.canonical.task import TaskId
 from penstock.canonical.who import Caller
@@ -73,28 +75,41 @@ class Headers(Mapping[str, str]):
         return len(self._raw)
 
 
+REST = "{*}"
+"""In the tree: a variable that takes all that is left of a path."""
+
+
+class Bound(NamedTuple):
+    """A route of a dialect, with the names of its variables."""
+
+    dialect: Dialect
+    route: Route
+    names: tuple[str, ...]
+
+
 class Router:
-    """Paths without variables in a dict, the others in a tree of segments."""
+    """Paths without variables in a dict, the others in a tree of segments. Dialects may share a path: see `_chosen`."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, dict[str, tuple[Dialect, Route]]] = {}
+        self._exact: dict[str, dict[str, list[Bound]]] = {}
         self._tree: dict[str, Any] = {}
 
     def add(self, prefix: str, dialect: Dialect, route: Route) -> None:
         path = prefix + route.path
         if "{" not in path:
-            self._exact.setdefault(path, {})[route.method] = (dialect, route)
+            self._exact.setdefault(path, {}).setdefault(route.method, []).append(Bound(dialect, route, ()))
             return
         node = self._tree
         names = []
         for segment in path.split("/")[1:]:
             if segment.startswith("{"):
-                names.append(segment[1:-1])
-                segment = "{}"
+                rest = segment.endswith("*}")
+                names.append(segment[1 : -2 if rest else -1])
+                segment = REST if rest else "{}"
             node = node.setdefault(segment, {})
-        node.setdefault("", {})[route.method] = (dialect, route, names)
+        node.setdefault("", {}).setdefault(route.method, []).append(Bound(dialect, route, tuple(names)))
 
-    def find(self, path: str) -> tuple[dict[str, Any], list[str]] | None:
+    def find(self, path: str) -> tuple[dict[str, list[Bound]], list[str]] | None:
         """What answers this path, by method, and the values of its variables."""
         exact = self._exact.get(path) or (self._exact.get(path[:-1]) if path.endswith("/") else None)
         if exact is not None:
@@ -110,9 +125,18 @@ def _descend(
     segment = segments[at]
     if segment and segment in node and (found := _descend(node[segment], segments, at + 1, values)):
         return found
-    if segment and "{}" in node:
-        return _descend(node["{}"], segments, at + 1, [*values, segment])
+    if segment and "{}" in node and (found := _descend(node["{}"], segments, at + 1, [*values, segment])):
+        return found
+    if segment and REST in node:
+        return node[REST][""], [*values, "/".join(segments[at:])]
     return None
+
+
+def _chosen(bounds: list[Bound], http: Incoming) -> Bound:
+    """Whose request this is, where several dialects have a route at one path; the last one takes what is nobody's."""
+    if len(bounds) == 1:
+        return bounds[0]
+    return next((bound for bound in bounds if bound.dialect.claims(http)), bounds[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,24 +214,27 @@ class App:
         await self._answer(exchange, *found)
         return None
 
-    async def _answer(self, exchange: Exchange, methods: dict[str, Any], values: list[str]) -> None:
-        bound = methods.get(exchange.method)
-        if bound is None and exchange.method == "HEAD":
-            bound = methods.get("GET")
-        if bound is None:
-            dialect = next(iter(methods.values()))[0]
+    async def _answer(self, exchange: Exchange, methods: dict[str, list[Bound]], values: list[str]) -> None:
+        http = exchange.incoming({}, self.links)
+        bounds = methods.get(exchange.method) or (methods.get("GET") if exchange.method == "HEAD" else None)
+        if bounds is None:
+            dialect = _chosen(next(iter(methods.values())), http).dialect
             out = dialect.error(MethodNotAllowed(f"This path takes {', '.join(methods)}."))
             out.headers["allow"] = ", ".join(methods)
             return await exchange.write(out)
-        dialect, route = bound[0], bound[1]
-        http = exchange.incoming(dict(zip(bound[2], values, strict=True)) if values else {}, self.links)
+        dialect, route, names = _chosen(bounds, http)
+        if values:
+            http.path = dict(zip(names, values, strict=True))
         try:
             out = await self._perform(exchange, dialect, route, http)
         except PenstockError as error:
-            out = _refused(dialect, error)
+            out = _refused(dialect, error, exchange.id)
         except Exception:  # noqa: BLE001  the one place where anything else is caught: no traceback leaves
             logger("server").exception("request failed", request_id=exchange.id, path=route.path)
-            out = _refused(dialect, GatewayError("The gateway failed. Its log has the details of this request."))
+            words = "The gateway failed. Its log has the details of this request."
+            out = _refused(dialect, GatewayError(words), exchange.id)
+        if dialect.id_header:
+            out.headers[dialect.id_header] = exchange.id
         self._counted(dialect.name, out.status).inc()
         await exchange.write(out)
 
@@ -316,11 +343,21 @@ class Exchange:
         if out.stream is None and out.status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
         headers += [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in out.headers.items()]
+        if out.stream is None and self._sent_whole(out.status, headers, body):
+            return
         await self.send({"type": "http.response.start", "status": out.status, "headers": headers})
         if out.stream is None or self.method == "HEAD":
             await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
             return
-        await self._stream(out.stream)
+        await self._stream(out)
+
+    def _sent_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Whether our own protocol took the reply at once."""
+        whole = self.scope.get("penstock.whole")
+        if whole is None or self.method == "HEAD":
+            return False
+        origin = self._origin()
+        return bool(whole(self.scope, status, [*headers, *_cors(origin)] if origin else headers, body))
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """What goes out, with what CORS wants."""
@@ -328,27 +365,46 @@ class Exchange:
             message["headers"] = [*message["headers"], *_cors(origin)]
         await self._send(message)
 
-    async def _stream(self, stream: AsyncIterator[bytes]) -> None:
-        """Send what comes until it ends, or the client leaves."""
-        pump, gone = asyncio.ensure_future(self._pump(stream)), asyncio.ensure_future(self._disconnect())
+    async def _stream(self, out: Outgoing) -> None:
+        """Send what comes until it ends, or the client leaves. What goes wrong on the way is told in the dialect's
+        words, if it has any."""
+        stream = out.stream
+        assert stream is not None
+        task, pulse, left = asyncio.current_task(), self._ctx.of(Pulse), False
+
+        def leave() -> None:
+            nonlocal left
+            left = True
+            if task is not None:
+                task.cancel()
+
+        on_lost = self.scope.get("penstock.on_lost")
+        if on_lost is not None:
+            on_lost(leave)
+        beats = Beats(self._send, out.beat, self._ctx.settings.beat_s)
+        if out.beat:
+            pulse.watch(beats.look)
         try:
-            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+            async for piece in stream:
+                if piece:
+                    beats.sent_at = time.monotonic()
+                    await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        except PenstockError as error:
+            if out.broken is None:
+                raise
+            await self._send({"type": "http.response.body", "body": out.broken(error), "more_body": True})
+        except asyncio.CancelledError:
+            if not left or task is None:
+                raise
+            task.uncancel()
         finally:
-            gone.cancel()
-            if not pump.done():
-                pump.cancel()
-            await asyncio.gather(pump, gone, return_exceptions=True)
-        if pump.done() and not pump.cancelled() and (error := pump.exception()):
-            raise error
-
-    async def _pump(self, stream: AsyncIterator[bytes]) -> None:
-        async for chunk in stream:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
-
-    async def _disconnect(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            continue
+            pulse.leave(beats.look)
+            if on_lost is not None:
+                on_lost(None)
+            if hasattr(stream, "aclose"):
+                await stream.aclose()
+        if not left:
+            await self._send({"type": "http.response.body", "body": b""})
 
     # CORS
 
@@ -361,21 +417,40 @@ class Exchange:
         return self._origin() is not None and "access-control-request-method" in self.headers
 
 
+class Beats:
+    """Signs of life for a stream that is idle."""
+
+    def __init__(self, send: Send, beat: bytes, after_s: float) -> None:
+        self._send, self._beat, self._after_s = send, beat, after_s
+        self.sent_at = time.monotonic()
+
+    def look(self, at: float) -> None:
+        if at - self.sent_at >= self._after_s:
+            self.sent_at = at
+            beat = {"type": "http.response.body", "body": self._beat, "more_body": True}
+            self._beating = asyncio.ensure_future(self._send(beat))
+
+
 def _cors(origin: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-origin", origin.encode("latin-1")),
         (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, QUERY"),
         (
             b"access-control-allow-headers",
-            b"authorization, content-type, prefer, cancel-after, idempotency-key, last-event-id",
+            b"authorization, content-type, prefer, cancel-after, idempotency-key, last-event-id, x-api-key, api-key,"
+            b" x-goog-api-key, x-goog-api-client, anthropic-version, anthropic-beta,"
+            b" anthropic-dangerous-direct-browser-access, x-stainless-arch, x-stainless-lang, x-stainless-os,"
+            b" x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version,"
+            b" x-stainless-timeout, x-stainless-helper-method",
         ),
-        (b"access-control-expose-headers", b"x-request-id, retry-after, location"),
+        (b"access-control-expose-headers", b"x-request-id, request-id, retry-after, location, x-penstock-dropped"),
         (b"access-control-max-age", b"600"),
         (b"vary", b"origin"),
     ]
 
 
-def _refused(dialect: Dialect, error: PenstockError) -> Outgoing:
+def _refused(dialect: Dialect, error: PenstockError, request: str) -> Outgoing:
+    error.request_id = request
     out = dialect.error(error)
     if error.retry_after_s is not None:
         out.headers.setdefault("retry-after", str(max(1, math.ceil(error.retry_after_s))))

@@ -7,25 +7,18 @@ test of its own. Over HTTPS outputs are links and over plain HTTP they are `data
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.contract.environments import node_client, python_client
+from tests.contract import driven
+from tests.contract.driven import BOTH, Drive, node, python
 from tests.live import Live
 from tests.webhook_receiver import WebhookReceiver
-
-DRIVERS = Path(__file__).parent / "drivers"
-DRIVEN_WITHIN_S = 90.0
 
 IMAGE = "black-forest-labs/flux-kontext-pro"
 IMAGES = "black-forest-labs/flux-schnell"
@@ -33,47 +26,12 @@ LANGUAGE = "meta/meta-llama-3-8b-instruct"
 CROWD = 105
 """Predictions of one account: more than a page of 100."""
 
-
-@dataclass(frozen=True)
-class Client:
-    """How a client's driver is started, what registers a scenario in its source, and in which modes it runs."""
-
-    driver: str
-    command: Callable[[], list[str]]
-    folder: Callable[[], Path]
-    scenario: str
-    modes: tuple[str, ...] = ("sync", "async")
-    marks: tuple[pytest.MarkDecorator, ...] = ()
-
-    def scenarios(self) -> list[str]:
-        return re.findall(self.scenario, (DRIVERS / self.driver).read_text(), re.MULTILINE)
-
-
-PYTHON = r"^@scenario\nasync def (\w+)\("
-NODE = r"^  async (\w+)\(\) \{$"
-CLIENTS = {
-    "py1": Client("replicate_1.py", lambda: [str(python_client("replicate-1"))], Path, PYTHON),
-    "py2": Client("replicate_2.py", lambda: [str(python_client("replicate-2"))], Path, PYTHON),
-    "js": Client("replicate.mjs", lambda: ["node"], lambda: node_client("js"), NODE, ("async",), (pytest.mark.node,)),
-}
 SERVERS = {"http": "live", "https": "live_tls"}
-
-
-def cases() -> Iterator[Any]:
-    for name, client in CLIENTS.items():
-        for transport in SERVERS:
-            for mode in client.modes:
-                for scenario in client.scenarios():
-                    case_id = f"{name}-{transport}-{mode}-{scenario}"
-                    yield pytest.param(name, transport, mode, scenario, id=case_id, marks=client.marks)
-
-
-@dataclass(frozen=True)
-class Drive:
-    """What one run of a driver came to: a result by scenario and mode, and, for those missing, how it ended."""
-
-    results: dict[tuple[str, str], dict[str, Any]]
-    ending: str
+CLIENTS = {
+    "py1": python("replicate_1.py", "replicate-1", dict.fromkeys(SERVERS, BOTH)),
+    "py2": python("replicate_2.py", "replicate-2", dict.fromkeys(SERVERS, BOTH)),
+    "js": node("replicate.mjs", SERVERS),
+}
 
 
 @pytest.fixture(scope="session")
@@ -81,19 +39,19 @@ def drive(request: pytest.FixtureRequest, receiver: WebhookReceiver) -> Callable
     """Run a client's driver over a transport, once in a session."""
 
     @cache
-    def target(transport: str) -> dict[str, Any]:
+    def told(transport: str) -> dict[str, Any]:
         server: Live = request.getfixturevalue(SERVERS[transport])
         return describe(server, receiver)
 
     @cache
     def run(name: str, transport: str) -> Drive:
         server: Live = request.getfixturevalue(SERVERS[transport])
-        return run_driver(CLIENTS[name], target(transport), server.ca_file)
+        return driven.drive(CLIENTS[name], {transport: told(transport)}, server.ca_file)
 
     return run
 
 
-@pytest.mark.parametrize(("client", "transport", "mode", "scenario"), list(cases()))
+@pytest.mark.parametrize(("client", "transport", "mode", "scenario"), driven.cases(CLIENTS))
 @pytest.mark.timeout(400)  # the first one makes the client's environment
 def test_replicate_client(
     client: str,
@@ -103,33 +61,8 @@ def test_replicate_client(
     drive: Callable[[str, str], Drive],
     request: pytest.FixtureRequest,
 ) -> None:
-    driven = drive(client, transport)
-    result = driven.results.get((scenario, mode))
-    if result is None:
-        pytest.fail(f"{scenario} ({mode}) was not told of; the driver {driven.ending}", pytrace=False)
-    if result["error"]:
-        print(request.getfixturevalue(SERVERS[transport]).log_tail())
-        pytest.fail(f"{scenario} ({mode}, {result['seconds']} s)\n{result['error']}", pytrace=False)
-
-
-def run_driver(client: Client, target: dict[str, Any], ca_file: Path | None) -> Drive:
-    """All scenarios of a client in one child process. What it told before it hung or died counts."""
-    command, folder = [*client.command(), str(DRIVERS / client.driver)], client.folder()
-    trust = {"SSL_CERT_FILE": str(ca_file), "NODE_EXTRA_CA_CERTS": str(ca_file)} if ca_file else {}
-    quick = {"REPLICATE_POLL_INTERVAL": "0.05", "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environ = os.environ | trust | quick | {"CONTRACT": json.dumps(target)}
-    child = subprocess.Popen(
-        command, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        told, errors = child.communicate(timeout=DRIVEN_WITHIN_S)
-        ending = f"ended with {child.returncode}"
-    except subprocess.TimeoutExpired:
-        child.kill()
-        told, errors = child.communicate()
-        ending = f"was killed after {DRIVEN_WITHIN_S:g} s"
-    results = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-    return Drive({(one["scenario"], one["mode"]): one for one in results}, f"{ending}\n{errors[-6000:]}")
+    server: Live = request.getfixturevalue(SERVERS[transport])
+    drive(client, transport).check(transport, scenario, mode, server.log_tail)
 
 
 # ── what the drivers are told ─────────────────────────────────────────────────────────────────────────────────────────

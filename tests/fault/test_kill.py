@@ -111,6 +111,7 @@ def test_a_task_survives_kill_9(story: Story, told: dict[str, Future[None]]) -> 
 def test_every_named_moment_is_tried() -> None:
     sources = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
     named = {name for source in sources for name in re.findall(r'faults\.reach\("([^"]+)"\)', source)}
+    named = {name for name in named if not name.startswith("call.")}  # see `test_call_kills`
     assert named == {story.point.partition(":")[0] for story in STORIES} - {"sent"}
 
 

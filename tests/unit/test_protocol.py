@@ -58,6 +58,14 @@ def test_second_answer_is_the_first(live: Live, task: str) -> None:
     assert first[1]["x-request-id"] != second[1]["x-request-id"]
 
 
+def test_a_reply_says_the_same_in_one_piece_or_in_two(live: Live) -> None:
+    body = json.dumps({"input": {"prompt": "a boat"}})
+    whole, apart = ask(live, "POST", MODEL, body), ask(live, "POST", MODEL, body, connection="close")
+    assert whole[0] == apart[0] == 201
+    assert whole[1].keys() | {"connection"} == apart[1].keys()
+    assert json.loads(whole[2]).keys() == json.loads(apart[2]).keys()
+
+
 def test_others_see_nothing(live: Live, task: str) -> None:
     path = f"/replicate/v1/predictions/{task}"
     ask(live, "GET", path)

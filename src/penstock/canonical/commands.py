@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+
+class Submit(msgspec.Struct, frozen=True):
     """Make a task. Exactly one of `model` (`owner/name`), `version`, and `deployment` names the target, unless `model`
     and `version` agree. `wait_s` holds the answer back until the task ends, at most so long."""
 
@@ -26,6 +27,49 @@ class Submit:
     idempotency_key: str | None = None
     source: str = "api"
     inlines: bool = False  # small outputs as `data:` URLs, in an answer that waited
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Work that lasts as long as the connection. `format` names the codec of the client's body and of its answer.
+
+    `most_tokens` and `choices` bound the answer, None where the client did not. `options` are for the format's writer
+    (`formats.Asked`), `headers` what goes along to a vendor of the same format.
+    """
+
+    dialect: str
+    format: str
+    body: bytes
+    model: str
+    stream: bool = False
+    most_tokens: int | None = None
+    choices: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """A call whose answer is kept (`store`), goes on from an earlier one (`previous`, its id), or is made as a task
+    while nobody waits (`background`)."""
+
+    call: Call
+    store: bool = True
+    background: bool = False
+    previous: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowResponse:
+    """The events of a response that is made in the background, after the one of this number, as they come."""
+
+    response: str
+    after: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    response: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +178,10 @@ class Receive:
 
 Command = (
     Submit
+    | Call
+    | Respond
+    | FollowResponse
+    | CancelResponse
     | Fetch
     | Cancel
     | Follow

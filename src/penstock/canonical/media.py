@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class OpenJob:
+
+class OpenJob(msgspec.Struct, frozen=True):
     """A job for a model that is known by its schema alone.
 
     `input` is ready to send: files of ours in it are URLs that the vendor can fetch, or `data:` URLs. `upstream_model`
@@ -23,7 +23,7 @@ class OpenJob:
     callback: str | None = None
     lifetime_s: float | None = None
     usual_s: float = 10.0
-    output_schema: dict[str, Any] = field(default_factory=dict)
+    output_schema: dict[str, Any] = {}
 
 
 Job = OpenJob

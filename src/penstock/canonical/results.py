@@ -109,3 +109,28 @@ class Body:
     end: int
     partial: bool
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a call resulted in, in the client's own format: a whole body, or a stream of whole events, which raises what
+    goes wrong on the way. `dropped` names what the vendor could not be told."""
+
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+    content_type: str = "application/json"
+    beat: bytes = b""
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """A model that can be called. The limits are tokens, 0 where unknown; `created_at` is in seconds since 1970."""
+
+    name: str
+    vendor: str
+    title: str
+    created_at: int
+    input_limit: int = 0
+    output_limit: int = 0
+    embeds: bool = False

@@ -12,17 +12,19 @@ import msgspec
 from penstock import clock, ledger
 from penstock.access import Keys
 from penstock.calls import converse
+from penstock.calls.journal import Journal
 from penstock.canonical.plan import Channel
 from penstock.canonical.task import State, Task
 from penstock.canonical.who import LIVE, TEST, Caller
+from penstock.catalog import language
 from penstock.catalog.loaded import catalog
 from penstock.console import checkup, copying
 from penstock.context import Context
 from penstock.errors import CallerError, NotFound, PenstockError
-from penstock.ledger import Prices
+from penstock.ledger import Allowances, Prices
 from penstock.providers._base import get
-from penstock.routing import Channels, Health
-from penstock.store import accounts, files, keys, tasks
+from penstock.routing import Channels, Health, Providers
+from penstock.store import accounts, calls, files, keys, tasks
 from penstock.tasks import ending, events, inputs, intake, learning, retention, webhooks
 
 Act = Callable[..., Awaitable[Any]]
@@ -74,7 +76,11 @@ async def create_account(ctx: Context, name: str) -> dict[str, Any]:
 
 @act("accounts.list")
 async def list_accounts(ctx: Context) -> list[dict[str, Any]]:
-    amounts = {(account, mode): amount for account, mode, amount in await accounts.amounts(ctx.store)}
+    purses = ctx.of(Allowances)
+    amounts = {
+        (account, mode): amount + purses.free(account, mode)
+        for account, mode, amount in await accounts.amounts(ctx.store)
+    }
     return [
         {
             "id": id,
@@ -91,7 +97,8 @@ async def list_accounts(ctx: Context) -> list[dict[str, Any]]:
 async def topup(ctx: Context, name: str, usd: str, mode: str = LIVE, reason: str = "") -> dict[str, Any]:
     account = await ctx.of(Keys).account(name, make=False)
     await ctx.store.write(*ledger.topup(account, mode, micros(usd), reason))
-    return {"account": name, "mode": mode, "balance": await accounts.balance(ctx.store, account, mode)}
+    balance = await accounts.balance(ctx.store, account, mode) + ctx.of(Allowances).free(account, mode)
+    return {"account": name, "mode": mode, "balance": balance}
 
 
 @act("ledger.check")
@@ -133,7 +140,7 @@ async def list_prices(ctx: Context) -> list[dict[str, Any]]:
     listed = {
         model.path: [{"unit": p.unit, "micros": p.micros, "per": p.per} for p in model.prices]
         for model in catalog(ctx).models()
-    }
+    } | {known.name: msgspec.to_builtins(known.price) for known in language.every() if known.price}
     own = {model: msgspec.to_builtins(rule.lines) for model, rule in ctx.of(Prices).every().items()}
     return [
         {"model": model, "lines": own.get(model, listed.get(model, [])), "from": "you" if model in own else "catalogue"}
@@ -165,6 +172,16 @@ async def add_channel(ctx: Context, **given: Any) -> dict[str, Any]:
     return _channel(ctx, channel)
 
 
+@act("calls.list")
+async def list_calls(ctx: Context, account: str, mode: str = LIVE, limit: int = 50) -> list[dict[str, Any]]:
+    """The request log, newest first. Times are microseconds, `charge` micro-dollars."""
+    id = await ctx.of(Keys).account(account, make=False)
+    await ctx.of(Journal).flush()
+    rows = await calls.page(ctx.store, id, mode, calls.NEWEST, limit)
+    found = [dict(zip(calls.COLUMNS, row, strict=True)) for row in rows]
+    return [_timed(call | {"units": msgspec.json.decode(call["units"])}) for call in found]
+
+
 @act("channels.list")
 async def list_channels(ctx: Context) -> list[dict[str, Any]]:
     return [_channel(ctx, channel) for channel in ctx.of(Channels).every()]
@@ -181,7 +198,7 @@ async def test_channel(ctx: Context, name: str) -> dict[str, Any]:
     channel = ctx.of(Channels).named(name)
     if channel is None:
         raise NotFound(f"no channel named {name!r}; see: penstock channels list")
-    path = "/health-check" if channel.provider == "cog" else "/account"
+    path = ctx.of(Providers)[channel.provider].probe
 
     def ask() -> Any:
         return (yield get(path))

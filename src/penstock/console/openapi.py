@@ -53,7 +53,7 @@ def document(dialects: Iterable[Dialect], url: str) -> Json:
     for name, facts, routes in described:
         for key, operation in _operations(name, facts, routes):
             method, _, path = key.partition(" ")
-            paths.setdefault(facts.prefix + path, {})[_member(method)] = operation
+            paths.setdefault((facts.prefix + path).replace("*}", "}"), {})[_member(method)] = operation
         schemas |= {f"{name}.{short}": _referring(schema, name) for short, schema in facts.schemas.items()}
     return {
         "openapi": "3.1.1",
@@ -116,7 +116,7 @@ def _operation(name: str, facts: Data, route: Route, told: Json) -> Json:
         "summary": route.summary,
         "security": [{"key": []}] if route.needs_key else [],
     }
-    parameters = [_variable(found, facts) for found in re.findall(r"{(\w+)}", route.path)]
+    parameters = [_variable(found, facts) for found in re.findall(r"{(\w+)\*?}", route.path)]
     parameters += [{"required": False} | facts.parameters[parameter] for parameter in told.get("parameters", ())]
     if parameters:
         made["parameters"] = parameters

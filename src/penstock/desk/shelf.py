@@ -17,6 +17,7 @@ from penstock.catalog import Collection, Model
 from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
+from penstock.desk import language, responses
 from penstock.errors import CallerError, Conflict, InvalidField, InvalidInput, NotFound, Stale
 from penstock.routing import Channels
 from penstock.store import files, keys, tasks
@@ -240,6 +241,8 @@ async def change(ctx: Context, caller: Caller, command: Change) -> r.Deployed:
 
 
 async def delete(ctx: Context, caller: Caller, command: Delete) -> None:
+    if command.of == "response":
+        return await responses.remove(ctx, caller, command.name)
     if command.of == "file":
         await _file(ctx, caller, command.name)
         await ctx.store.write(files.remove(command.name, caller.account))
@@ -295,6 +298,8 @@ LISTS: dict[str, Callable[[Context, Caller, List], Awaitable[Any]]] = {
     "hardware": _hardware,
     "search": _search,
     "deployments": _deployments,
+    "language_models": language.list_,
+    "input_items": responses.input_items,
 }
 SHOWS: dict[str, Callable[[Context, Caller, str], Awaitable[Any]]] = {
     "model": _model,
@@ -304,4 +309,6 @@ SHOWS: dict[str, Callable[[Context, Caller, str], Awaitable[Any]]] = {
     "deployment": _deployment,
     "file": _file,
     "webhook_secret": _webhook_secret,
+    "language_model": language.show,
+    "response": responses.show,
 }

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from penstock.canonical.commands import Command
+from penstock.canonical.results import Answered
 from penstock.canonical.task import Event, Task
 from penstock.errors import CallerError, InvalidField, InvalidInput, PenstockError
 from penstock.wire.signing import Signer
@@ -21,6 +22,9 @@ Writer = Callable[..., "Outgoing"]
 Reader = Callable[..., Command]
 
 JSON = "application/json"
+DROPPED = "x-penstock-dropped"
+"""Names what a translation could not carry and did without."""
+STREAMED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ class Outgoing:
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = JSON
     stream: AsyncIterator[bytes] | None = None
+    beat: bytes = b""
+    """Sent between two pieces of a stream that is idle for long, so that it stays open."""
+    broken: Callable[[PenstockError], bytes] | None = None
+    """How a stream tells that it failed on the way."""
 
     def encoded(self) -> bytes:
         if self.body is None:
@@ -133,8 +141,14 @@ class Dialect:
 
     name: ClassVar[str]
     prefixes: ClassVar[tuple[str, ...]] = ("",)
+    id_header: ClassVar[str] = ""
+    """Where this API's clients look for the id of their request, besides `x-request-id`."""
     errors: ClassVar[Mapping[type[PenstockError], Any]] = {}
     """Our errors in this API's words; the nearest ancestor's word counts."""
+
+    def claims(self, http: Incoming) -> bool:
+        """Whether this request is for this API, where another has a route at the same path."""
+        return True
 
     def routes(self) -> list[Route]:
         members = [getattr(type(self), name) for name in dir(type(self))]
@@ -151,6 +165,18 @@ class Dialect:
 
     def error(self, exc: PenstockError) -> Outgoing:
         raise NotImplementedError
+
+    def broken(self, exc: PenstockError) -> bytes:
+        """An error within a stream that has begun, as whole events."""
+        raise NotImplementedError
+
+    def write_call(self, answered: Answered, http: Incoming) -> Outgoing:
+        """What a call resulted in; the writer of routes that call."""
+        headers = {DROPPED: ", ".join(answered.dropped)} if answered.dropped else {}
+        if answered.stream is None:
+            return Outgoing(200, answered.body, headers, answered.content_type)
+        headers |= STREAMED
+        return Outgoing(200, None, headers, answered.content_type, answered.stream, answered.beat, self.broken)
 
     def task(self, task: Task, links: Links) -> bytes:
         """A task as this API shows it, encoded: the body of a query, and of a webhook."""

@@ -1,7 +1,21 @@
 """How much: the books, prices, and what work costs."""
 
+from penstock.ledger.allowances import Allowances, Hold
 from penstock.ledger.audit import check
 from penstock.ledger.entries import adjust, hold, refund, release, settle, topup
 from penstock.ledger.prices import Charge, Prices, Rule
 
-__all__ = ["Charge", "Prices", "Rule", "adjust", "check", "hold", "refund", "release", "settle", "topup"]
+__all__ = [
+    "Allowances",
+    "Charge",
+    "Hold",
+    "Prices",
+    "Rule",
+    "adjust",
+    "check",
+    "hold",
+    "refund",
+    "release",
+    "settle",
+    "topup",
+]

@@ -4,7 +4,7 @@ work that does not exist."""
 from __future__ import annotations
 
 from penstock.context import Context
-from penstock.store import accounts
+from penstock.store import accounts, calls
 
 
 async def check(ctx: Context) -> list[str]:
@@ -24,6 +24,26 @@ async def check(ctx: Context) -> list[str]:
     wrong += [
         f"{-amount} is held for {work}, which does not exist" for work, amount in await accounts.orphans(ctx.store)
     ]
+    return wrong + await _wrong_allowances(ctx)
+
+
+async def _wrong_allowances(ctx: Context) -> list[str]:
+    """What was drawn for calls is what the entries say, and what closed epochs drew was charged to the micro."""
+    drawn = {(account, mode): (total, settled) for account, mode, total, settled in await calls.drawn_sums(ctx.store)}
+    booked = {(account, mode): -total for account, mode, total in await calls.booked_sums(ctx.store)}
+    charged = {(account, mode): total for account, mode, total in await calls.charge_sums(ctx.store)}
+    open_epochs = await calls.unclosed(ctx.store)
+    wrong = [
+        f"allowance {epoch} of {account}/{mode} drew {total} and settled {settled}"
+        for epoch, account, mode, total, settled in await calls.wrong_allowances(ctx.store)
+    ]
+    for who in drawn.keys() | booked.keys() | charged.keys():
+        account, mode = who
+        total, spent = drawn.get(who, (0, 0))[0], charged.get(who, 0)
+        if total != booked.get(who, 0):
+            wrong.append(f"allowances of {account}/{mode} are {total}, their entries say {booked.get(who, 0)}")
+        if spent > total or (not open_epochs and spent != total):
+            wrong.append(f"calls of {account}/{mode} were charged {spent}, {total} was drawn for them")
     return wrong
 
 

@@ -5,14 +5,17 @@ A rule is frozen into each task when it is made; today's price never touches yes
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from penstock.canonical.usage import Micros, Unit, Usage
+from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, PRICED_AS, Micros, Unit, Usage
 from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
 from penstock.store import accounts
@@ -22,19 +25,60 @@ MOST = 1e9
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """So many micro-dollars for each `per` of a unit."""
+    """So many micro-dollars for each `per` of a unit; of work that takes in more than `above` tokens, if that is not
+    0: of a unit's lines the one with the highest `above` that is passed counts."""
 
     unit: Unit
     micros: Micros
     per: int = 1
+    above: int = 0
 
 
-class Rule(msgspec.Struct, frozen=True):
+class Rule(msgspec.Struct, frozen=True, dict=True):
     """A model's price. `version` names the row or file that it came from."""
 
     lines: tuple[Line, ...]
     version: str = ""
     source: str = ""
+
+    @cached_property
+    def text(self) -> str:
+        """The rule as it is kept beside what was charged by it."""
+        return msgspec.json.encode(self).decode()
+
+    @cached_property
+    def id(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def _tiers(self) -> tuple[int, ...]:
+        return tuple(sorted({line.above for line in self.lines}, reverse=True))
+
+    @cached_property
+    def _tables(self) -> dict[int, tuple[dict[Unit, int], int]]:
+        """For each tier the price of every unit that can be charged, in parts of a micro-dollar, and how many parts
+        make one."""
+        return {above: _table(self.lines, above) for above in self._tiers}
+
+    def _table(self, input_tokens: float) -> tuple[dict[Unit, int], int]:
+        for above in self._tiers:
+            if input_tokens > above or not above:
+                return self._tables[above]
+        return {}, 1
+
+    def of_tokens(self, usage: Mapping[Unit, int]) -> Micros:
+        """What whole numbers of units come to; a unit without a line counts as its coarser kind."""
+        prices, parts = self._table(sum([usage.get(unit, 0) for unit in INPUT_UNITS]))
+        sum_ = sum([amount * prices.get(unit, 0) for unit, amount in usage.items()])
+        return (2 * sum_ + parts) // (2 * parts)
+
+    def most_tokens(self, input_tokens: int, output_tokens: int) -> Micros:
+        """The most that so many tokens can cost, of whatever kind they turn out to be."""
+        prices, parts = self._table(input_tokens)
+        dearest_in = max([prices.get(unit, 0) for unit in INPUT_UNITS])
+        dearest_out = max([prices.get(unit, 0) for unit in OUTPUT_UNITS])
+        run = prices.get(Unit.RUN, 0)
+        return -(-(input_tokens * dearest_in + output_tokens * dearest_out + run) // parts)
 
     def most(self, bounds: Mapping[Unit, float]) -> Micros:
         """The most that work within these bounds can cost. A unit without a bound counts once."""
@@ -89,6 +133,22 @@ class Prices:
         if rule is None:
             raise Unpriced()
         return rule
+
+
+def _table(lines: tuple[Line, ...], above: int) -> tuple[dict[Unit, int], int]:
+    best: dict[Unit, Line] = {}
+    for line in sorted(lines, key=lambda line: line.above):
+        if line.above <= above:
+            best[line.unit] = line
+    parts = math.lcm(*(line.per for line in best.values()))
+    prices = {unit: line.micros * (parts // line.per) for unit, line in best.items()}
+    for unit in PRICED_AS:
+        coarser: Unit | None = unit
+        while coarser is not None and coarser not in best:
+            coarser = PRICED_AS.get(coarser)
+        if coarser is not None:
+            prices[unit] = prices[coarser]
+    return prices, parts
 
 
 def _lines(raw: Any) -> tuple[Line, ...]:

@@ -6,10 +6,11 @@ result. The driver (`calls.talk`) adds base URL and credentials, and raises what
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,12 +27,12 @@ from penstock.errors import (
     UpstreamForgot,
     UpstreamTimeout,
 )
+from penstock.formats._base import Format, Operation, with_fields
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One request to the vendor: a path below the channel's base URL, or a whole URL on the same origin.
 
     `timeout_s` None: as the settings say (`upstream_timeout_s`).
@@ -40,7 +41,7 @@ class Ask:
     method: str
     path: str
     body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     timeout_s: float | None = None
 
 
@@ -137,11 +138,52 @@ class Bearer:
         return {"authorization": f"{self.scheme} {credential}"} if credential else {}
 
 
+@dataclass(frozen=True, slots=True)
+class InHeader:
+    """The credential alone, in a header of the vendor's own."""
+
+    name: str
+
+    def headers(self, credential: str) -> dict[str, str]:
+        return {self.name: credential} if credential else {}
+
+
+@dataclass(frozen=True)
+class CallEndpoint:
+    """One kind of call at one vendor, in one format.
+
+    `{model}` in a path is the vendor's name for it. `headers` go with every request, `forwards` names the client's own
+    that go along where it speaks the same format. `stops`: closing the connection stops the vendor's meter, so that a
+    client who left is not read on for. `lacks`: fields that this vendor refuses, removed from every request.
+    """
+
+    format: Format
+    path: str
+    stream_path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    forwards: tuple[str, ...] = ()
+    stops: bool = True
+    lacks: tuple[str, ...] = ()
+
+    def asked(self, body: bytes, model: str, *, stream: bool) -> Ask:
+        """The request, from a body in this vendor's format."""
+        path = (self.stream_path or self.path) if stream else self.path
+        if self.lacks:
+            body = with_fields(body, **dict.fromkeys(self.lacks))
+        typed = {"content-type": "application/json", **self.headers}
+        return Ask("POST", path.replace("{model}", quote(model, safe="/:@")), body, typed)
+
+
 class Transport(Protocol):
     """Answers asks in this process, for a provider that brings its own."""
 
     async def answer(self, ask: Ask) -> tuple[int, dict[str, str], bytes]:
         """(status, headers, body)."""
+
+    def stream(self, ask: Ask) -> AsyncIterator[bytes]:
+        """The body of an answer that comes bit by bit. Raises PenstockError where `answer` would give an error status,
+        before the first bit."""
+        raise NotImplementedError
 
     async def close(self) -> None: ...
 
@@ -169,12 +211,21 @@ class Provider:
 
     name: ClassVar[str]
     base_url: ClassVar[str] = ""
-    auth: ClassVar[Bearer] = Bearer()
+    auth: ClassVar[Bearer | InHeader] = Bearer()
+    probe: ClassVar[str] = "/models"
+    """What can be read for nothing, to see whether the vendor answers and takes the credential."""
     tasks: ClassVar[tuple[TaskEndpoint, ...]] = ()
+    calls: ClassVar[tuple[CallEndpoint, ...]] = ()
+    """What it answers at once, the vendor's own format first."""
     refusals: ClassVar[Mapping[int, type[PenstockError]]] = {}
 
     def endpoint(self, takes: type[Job] = OpenJob) -> TaskEndpoint:
         return next(endpoint for endpoint in self.tasks if endpoint.takes is takes)
+
+    def call(self, operation: Operation, format: str) -> CallEndpoint | None:
+        """How to ask for this: in the client's own format if the vendor has it, else in the vendor's first."""
+        serving = [endpoint for endpoint in self.calls if endpoint.format.operation is operation]
+        return next((endpoint for endpoint in serving if endpoint.format.name == format), next(iter(serving), None))
 
     def transport(self, data: Path) -> Transport | None:
         """A provider that answers in this process returns what answers; `data` is a folder of its own."""

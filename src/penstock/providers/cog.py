@@ -156,6 +156,7 @@ def _is_words(output: Any) -> bool:
 
 class Cog(Provider):
     name, base_url = "cog", "http://127.0.0.1:5000"
+    probe = "/health-check"
     tasks = (CogPrediction(),)
 
     def refusal(self, status: int, body: Any, retry_after_s: float | None, *, creates: bool) -> PenstockError:

@@ -90,4 +90,5 @@ def is_text(output: Any) -> bool:
 
 class Replicate(Provider):
     name, base_url = "replicate", "https://api.replicate.com/v1"
+    probe = "/account"
     tasks = (ReplicatePrediction(),)

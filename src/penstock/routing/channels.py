@@ -6,6 +6,7 @@ import fnmatch
 import json
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from penstock.canonical.plan import Channel
@@ -17,6 +18,7 @@ from penstock.store import keys as rows
 
 SANDBOX = Channel("sandbox", "sandbox", "sandbox", "", "", "", models={"*": "*"})
 """What answers test keys. It is not in the store and can't be removed."""
+_DOES = {True: "calls", False: "tasks"}
 FIELDS = {"provider", "base_url", "credential", "models", "priority", "weight", "concurrency", "options", "disabled"}
 
 
@@ -26,6 +28,7 @@ class Channels:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._by_id: dict[str, Channel] = {}
+        self._found = lru_cache(1000)(self._find)
 
     async def load(self) -> None:
         """Read the store; bring the configuration file's channels into it first, where they are new or changed."""
@@ -40,6 +43,7 @@ class Channels:
     async def _read(self) -> None:
         found = [self._opened(row) for row in await rows.all_channels(self._ctx.store)]
         self._by_id = {SANDBOX.id: SANDBOX} | {channel.id: channel for channel in found}
+        self._found.cache_clear()
 
     def get(self, channel: str) -> Channel | None:
         return self._by_id.get(channel)
@@ -54,10 +58,16 @@ class Channels:
     def every(self) -> list[Channel]:
         return [channel for channel in self._by_id.values() if channel is not SANDBOX]
 
-    def serving(self, model: str) -> list[tuple[Channel, str]]:
-        """Every enabled channel that serves this model, and the vendor's name for it there."""
-        found = [(channel, upstream_name(channel, model)) for channel in self.every() if not channel.disabled]
-        return [(channel, upstream) for channel, upstream in found if upstream is not None]
+    def serving(self, model: str, *, calls: bool = False) -> list[tuple[Channel, str]]:
+        """Every enabled channel that serves this model as tasks, or answers calls to it, and the vendor's name for it
+        there."""
+        return list(self._found(model, calls))
+
+    def _find(self, model: str, calls: bool) -> tuple[tuple[Channel, str], ...]:
+        providers = self._ctx.of(Providers)
+        able = [c for c in self.every() if not c.disabled and getattr(providers[c.provider], _DOES[calls])]
+        found = [(channel, upstream_name(channel, model)) for channel in able]
+        return tuple((channel, upstream) for channel, upstream in found if upstream is not None)
 
     async def add(self, given: Mapping[str, Any]) -> Channel:
         """Add a channel. Raises CallerError or Conflict."""

@@ -93,7 +93,7 @@ def add(account: str, mode: str, amount: Micros) -> Step:
 
 def take(account: str, mode: str, amount: Micros, otherwise: PenstockError) -> Step:
     """Take from the balance if there is as much, else nothing happens and `otherwise` is raised."""
-    return _TAKE(account=account, mode=mode, amount=amount).must_change(1, otherwise)
+    return Step(_TAKE, {"account": account, "mode": mode, "amount": amount}, 1, otherwise)
 
 
 def entry(
@@ -108,7 +108,7 @@ def entry(
 ) -> Step:
     """Append to the books. A second hold, or a second settle or release, of the same work raises Stale."""
     given = {"account": account, "mode": mode, "kind": kind, "work": work, "amount": amount, "detail": detail}
-    return _ENTRY(id=new_id(), uncovered=uncovered, at=now(), **given).must_change(1)
+    return Step(_ENTRY, given | {"id": new_id(), "uncovered": uncovered, "at": now()}, 1)
 
 
 async def find(store: Store, name: str) -> Row | None:

@@ -7,8 +7,9 @@ rows than it must undoes them all.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -32,13 +33,15 @@ P: Any = _Params()
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A statement in one database's own words: its SQL, and how to line up parameters: (name, default)."""
+    """A statement in one database's own words: its SQL, what lines up its parameters, and the values that it brings
+    itself."""
 
     sql: str
-    order: tuple[tuple[str, Any], ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    own: Mapping[str, Any]
 
-    def line_up(self, params: dict[str, Any]) -> list[Any]:
-        return [params[name] if default is ... else default for name, default in self.order]
+    def line_up(self, params: dict[str, Any]) -> tuple[Any, ...]:
+        return self.pick({**self.own, **params} if self.own else params)
 
 
 class Statement:
@@ -53,6 +56,11 @@ class Statement:
     def __call__(self, **params: Any) -> Step:
         return Step(self, params)
 
+    def many(self, rows: Sequence[tuple[Any, ...]]) -> Step:
+        """A step that runs once for each row; a row gives the parameters in the statement's own order, which is the
+        table's for `inserting`."""
+        return Step(self, {}, many=rows)
+
     def compiled(self, dialect: Dialect) -> Compiled:
         known = self._compiled.get(dialect.name)
         return known if known is not None else self._compile(dialect)
@@ -60,9 +68,15 @@ class Statement:
     def _compile(self, dialect: Dialect) -> Compiled:
         made = self.clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
         names = made.positiontup or []
-        order = tuple((n[2:], ...) if n.startswith("p_") else (n, made.params[n]) for n in names)
-        known = self._compiled[dialect.name] = Compiled(str(made), order)
+        own = {f"={name}": made.params[name] for name in names if not name.startswith("p_")}
+        pick = _picker([name[2:] if name.startswith("p_") else f"={name}" for name in names])
+        known = self._compiled[dialect.name] = Compiled(str(made), pick, own)
         return known
+
+
+def _picker(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """These values of a mapping in this order; `itemgetter`, which is quick, gives a tuple from two names on."""
+    return itemgetter(*names) if len(names) > 1 else lambda params: tuple([params[name] for name in names])
 
 
 def compiled(clause: Executable) -> Statement:
@@ -78,6 +92,7 @@ def inserting(table: Table, *, unless_present: bool = False) -> Statement:
 class Step(msgspec.Struct, frozen=True):
     """One statement of a write. `rows`: how many it must change, None for any; `otherwise` is raised if it does not.
 
+    `many`: run it for each of these rows instead of once with `params`; nothing is checked then.
     `after` runs on the loop once the transaction is on disk; a step may be that alone (`statement` None).
     """
 
@@ -86,6 +101,7 @@ class Step(msgspec.Struct, frozen=True):
     rows: int | None = None
     otherwise: PenstockError | None = None
     after: Callable[[], None] | None = None
+    many: Sequence[tuple[Any, ...]] = ()
 
     def must_change(self, rows: int, otherwise: PenstockError | None = None) -> Step:
         return Step(self.statement, self.params, rows, otherwise, self.after)

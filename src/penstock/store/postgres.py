@@ -80,6 +80,9 @@ class PostgresStore:
                     for step in steps:
                         if step.statement is not None:
                             compiled = step.statement.compiled(DIALECT)
+                            if step.many:
+                                await db.executemany(compiled.sql, step.many)
+                                continue
                             done = await db.execute(compiled.sql, *compiled.line_up(step.params))
                             step.check(int(done.rpartition(" ")[2]))
                 return

@@ -178,6 +178,9 @@ def _execute(db: sqlite3.Connection, steps: tuple[Step, ...]) -> None:
     for step in steps:
         if step.statement is not None:
             compiled = step.statement.compiled(DIALECT)
+            if step.many:
+                db.executemany(compiled.sql, step.many)
+                continue
             step.check(db.execute(compiled.sql, compiled.line_up(step.params)).rowcount)
 
 

@@ -58,6 +58,7 @@ entries = Table(  # append-only; the books
     Index("one_hold_per_work", "work", unique=True, **_partial("kind = 'hold'")),
     Index("one_close_per_work", "work", unique=True, **_partial("kind IN ('settle', 'release')")),
     Index("entries_by_work", "work"),
+    sqlite_with_rowid=False,  # small rows in the order of their key: one tree less
 )
 
 keys = Table(
@@ -117,11 +118,14 @@ deployments = Table(
     _int("released_at"),
 )
 
+TO_CLEAR = "completed_at IS NOT NULL AND data_removed IS NOT TRUE"
+"""Whose data retention has still to remove; in a query word for word, for else SQLite does not use the index."""
+
 tasks = Table(
     "tasks",
     metadata,
     _text("id", key=True),
-    Column("name", Text, nullable=True, unique=True),
+    _text("name", null=True),
     _text("dialect"),
     _text("account"),
     _text("key"),
@@ -161,8 +165,9 @@ tasks = Table(
     Column("data_removed", Boolean, nullable=False),
     Column("seq", Integer, nullable=False),
     Index("tasks_by_account", "account", "mode", "id"),
-    Index("tasks_unfinished", "due_at", **_partial("state NOT IN ('succeeded', 'failed', 'canceled')")),
-    Index("tasks_to_clear", "completed_at", **_partial("completed_at IS NOT NULL AND data_removed IS NOT TRUE")),
+    Index("tasks_by_name", "name", unique=True, **_partial("name IS NOT NULL")),
+    Index("tasks_unfinished", "id", **_partial("charge IS NULL")),  # of columns that no move on the way changes
+    Index("tasks_to_clear", "completed_at", **_partial(TO_CLEAR)),
 )
 
 events = Table(
@@ -223,4 +228,90 @@ idempotency = Table(
     _text("task"),
     _int("created_at"),
     Index("idempotency_by_age", "created_at"),
+)
+
+epochs = Table(  # one life of a node that answers calls; its number is the upper part of the ids that it gives
+    "epochs",
+    metadata,
+    _int("id", key=True),
+    _int("opened_at"),
+    _int("closed_at", null=True),
+)
+
+allowances = Table(  # what an epoch drew from a balance, to hold and settle calls from without asking again
+    "allowances",
+    metadata,
+    _int("epoch", key=True),
+    _text("account", key=True),
+    _text("mode", key=True),
+    _int("drawn"),  # less what it gave back
+    _int("settled"),  # the charges up to and with the one of id `through`
+    _int("through"),
+)
+
+rules = Table(  # every price rule that a call was charged by, by its hash
+    "rules",
+    metadata,
+    _text("id", key=True),
+    _text("rule"),
+)
+
+charges = Table(  # the books of calls: a settle each; append-only
+    "charges",
+    metadata,
+    _int("id", key=True),
+    _text("account"),
+    _text("mode"),
+    _text("key"),
+    _text("model"),
+    _text("rule"),
+    _text("units"),
+    _int("amount"),
+    _int("uncovered"),
+    Column("estimated", Boolean, nullable=False),
+    _int("at"),
+)
+
+calls = Table(  # the request log: a lean row each, for a while
+    "calls",
+    metadata,
+    _int("id", key=True),
+    _text("request"),
+    _text("account"),
+    _text("key"),
+    _text("mode"),
+    _text("dialect"),
+    _text("model"),
+    _text("channel", null=True),
+    _text("upstream_model", null=True),
+    Column("streamed", Boolean, nullable=False),
+    _text("outcome"),  # ok, left, or the code of an error
+    _text("units"),
+    _int("charge"),
+    Column("estimated", Boolean, nullable=False),
+    _text("dropped"),
+    Column("attempts", Integer, nullable=False),
+    _int("first_us", null=True),  # microseconds until the first byte of the answer
+    _int("took_us"),
+    _int("at"),
+    _text("bodies", null=True),
+    Index("calls_by_account", "account", "mode", "id"),
+    Index("calls_by_age", "at"),
+)
+
+responses = Table(  # what clients may fetch again, and go on from
+    "responses",
+    metadata,
+    _text("id", key=True),
+    _text("account"),
+    _text("mode"),
+    _text("key"),
+    _text("model"),
+    _text("status"),
+    _text("task", null=True),
+    _text("input"),
+    _text("response"),
+    _int("created_at"),
+    _int("expires_at"),
+    Index("responses_to_expire", "expires_at"),
 )

@@ -7,11 +7,11 @@ from functools import cache
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import and_, case, or_, select, true, update
+from sqlalchemy import and_, case, or_, select, text, true, update
 
 from penstock.canonical.task import ENDED, Event, State, Task, TaskId
 from penstock.store.connection import P, Row, Statement, Step, Store, compiled, inserting
-from penstock.store.tables import events, tasks
+from penstock.store.tables import TO_CLEAR, events, tasks
 
 FIXED = {
     *("id", "name", "dialect", "account", "key", "mode", "source", "model", "version", "deployment", "input", "files"),
@@ -47,12 +47,12 @@ _OWN = compiled(
 )
 _UNFINISHED = compiled(
     select(tasks.c.id, tasks.c.state, tasks.c.due_at, tasks.c.channel, tasks.c.key)
-    .where(tasks.c.state.not_in([*ENDED, State.WAITING]))
+    .where(tasks.c.charge.is_(None), tasks.c.state.not_in([*ENDED, State.WAITING]))
     .order_by(tasks.c.due_at)
 )
 _EXPIRED = compiled(
     select(tasks.c.id)
-    .where(tasks.c.completed_at < P.before, tasks.c.completed_at.is_not(None), tasks.c.data_removed.is_not(true()))
+    .where(tasks.c.completed_at < P.before, text(TO_CLEAR))
     .where(tasks.c.state.in_(list(ENDED)))
     .limit(500)
 )
@@ -84,20 +84,17 @@ def _narrow(columns: tuple[str, ...]) -> Statement:
 
 
 def insert(task: Task) -> Step:
-    return _INSERT(**asdict(task)).must_change(1)
+    return Step(_INSERT, asdict(task), 1)
 
 
 def move(old: Task, new: Task, *columns: str) -> Step:
     """Write what changed: these columns, or all that can. When another worker was first, nothing of the transaction
     that holds this step happens."""
+    read = {"id": old.id, "old_state": old.state, "old_attempt": old.attempt, "old_seq": old.seq}
     if columns:
-        given = {name: getattr(new, name) for name in columns}
-        return _narrow(columns)(
-            id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq, **given
-        ).must_change(1)
+        return Step(_narrow(columns), {name: getattr(new, name) for name in columns} | read, 1)
     params = asdict(new)  # the columns that never change are passed over
-    params.update(id=old.id, old_state=old.state, old_attempt=old.attempt, old_seq=old.seq, old_report=old.report)
-    return _MOVE(**params).must_change(1)
+    return Step(_MOVE, params | read | {"old_report": old.report}, 1)
 
 
 def reported(task: Task, report: bytes) -> Step:

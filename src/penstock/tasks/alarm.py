@@ -109,7 +109,7 @@ class HeapAlarm:
 
     def _begin_what_is_due(self, advance: Advance) -> float | None:
         """Begin it, as far as there is room. How long until something else is due; None: until kicked."""
-        at = now()
+        at, create_task = now(), asyncio.get_running_loop().create_task
         while self._heap and len(self._running) < self._at_once:
             due, _, task = self._heap[0]
             if due > at:
@@ -119,7 +119,7 @@ class HeapAlarm:
                 continue  # replaced by an earlier one, or cancelled
             del self._due[task]
             self._lag((at - due) / 1e9)
-            self._running[task] = asyncio.create_task(self._advance(advance, task))
+            self._running[task] = create_task(self._advance(advance, task))
         return None
 
     async def _advance(self, advance: Advance, task: TaskId) -> None:

@@ -20,6 +20,7 @@ DURATIONS = ("duration", "seconds", "duration_seconds")
 TOKENS = ("max_tokens", "max_new_tokens")
 TOKENS_MOST = 8192
 MOST = 10**9
+NUMBERS = (int, float)
 
 Input = Mapping[str, Any]
 BOUNDS: dict[Unit, Callable[[Input, float], float]] = {
@@ -44,7 +45,12 @@ def most(rule: Rule, version: Version | None, input: Input, longest_s: float) ->
     """What to hold."""
     known = version.input.get("properties", {}) if version else {}
     filled = {**version.defaults, **{k: v for k, v in input.items() if k in known}} if version else input
-    return rule.most({line.unit: max(0.0, BOUNDS[line.unit](filled, longest_s)) for line in rule.lines})
+    return _most(rule, tuple([max(0.0, BOUNDS[line.unit](filled, longest_s)) for line in rule.lines]))
+
+
+@lru_cache(1000)
+def _most(rule: Rule, bounds: tuple[float, ...]) -> Micros:
+    return rule.most({line.unit: bound for line, bound in zip(rule.lines, bounds, strict=True)})
 
 
 @lru_cache(1000)
@@ -63,5 +69,5 @@ def _listed(model: Model) -> Rule | None:
 
 def _number(input: Input, names: tuple[str, ...], otherwise: float) -> float:
     """The largest that is given under any of these names; nothing, or less, says nothing."""
-    given = [input[name] for name in names if isinstance(input.get(name), int | float) and input[name] > 0]
+    given = [input[name] for name in names if isinstance(input.get(name), NUMBERS) and input[name] > 0]
     return float(min(max(given), MOST)) if given else otherwise

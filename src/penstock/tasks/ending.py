@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,17 +18,29 @@ from penstock.ledger import Charge, Rule, release, settle
 from penstock.routing import Health
 from penstock.store import Step, tasks
 from penstock.tasks import events, webhooks
-from penstock.tasks.watcher import Watches
+from penstock.tasks.watcher import CALL, Watches
 
 replace = msgspec.structs.replace
 
 
 async def end(
-    ctx: Context, task: Task, state: State, report: Report | None = None, *, error: str | None = None, code: str = ""
+    ctx: Context,
+    task: Task,
+    state: State,
+    report: Report | None = None,
+    *,
+    error: str | None = None,
+    code: str = "",
+    charge: Charge | None = None,
+    said: Sequence[tuple[str, Any]] = (),
+    also: Sequence[Step] = (),
 ) -> Task:
-    """End the task. Raises Stale where another worker was first; then nothing of it happened."""
+    """End the task. Raises Stale where another worker was first; then nothing of it happened.
+
+    `charge` is one that was reckoned elsewhere, `said` events that come before the last ones, `also` is written too.
+    """
     assert state in MOVES[task.state], f"{task.state} does not end as {state}"
-    charge = _charge(task, state, report)
+    charge = charge or _charge(task, state, report)
     at = now()
     completed = task.completed_at or (report and report.completed_at) or at
     ended = replace(
@@ -43,11 +56,11 @@ async def end(
         report=None,
     )
     first_word = task.completed_at is None  # a cancel that the vendor can't do was told already
-    ended, told = _told(ctx, ended) if first_word else (ended, ())
+    ended, told = _told(ctx, ended, said) if first_word else (ended, ())
     money = settle(task, charge) if charge else release(task)
     ctx.faults.reach("end.before")
     await ctx.store.write(
-        tasks.move(task, ended), *money, *told, ctx.of(Watches).alarm.cancel(task.id), events.news(ctx, task.id)
+        tasks.move(task, ended), *money, *told, *also, ctx.of(Watches).alarm.cancel(task.id), events.news(ctx, task.id)
     )
     ctx.faults.reach("end.committed")
     _leave(ctx, task, ended)
@@ -73,7 +86,7 @@ async def cancel(ctx: Context, caller: Caller, name: str) -> Task:
 async def begin_cancel(ctx: Context, task: Task) -> Task:
     """Move a task towards its cancellation. Where its fate is open, the wish is noted, and the worker sees to it."""
     at = now()
-    if task.state is State.QUEUED:
+    if task.state is State.QUEUED and task.version != CALL:
         return await end(ctx, replace(task, canceled_at=at), State.CANCELED)
     state = State.CANCELING if task.state is State.RUNNING else task.state
     moved = replace(task, state=state, canceled_at=at, moved_at=at, due_at=at)
@@ -88,14 +101,14 @@ async def begin_cancel(ctx: Context, task: Task) -> Task:
     return moved
 
 
-def _told(ctx: Context, ended: Task) -> tuple[Task, tuple[Step, ...]]:
+def _told(ctx: Context, ended: Task, said: Sequence[tuple[str, Any]] = ()) -> tuple[Task, tuple[Step, ...]]:
     """The last events, and the last webhook."""
     shown = ended.shown
     if shown is State.FAILED:
         last: list[tuple[str, Any]] = [("error", {"detail": ended.error}), ("done", {"reason": "error"})]
     else:
         last = [("done", {"reason": "canceled"} if shown is State.CANCELED else {})]
-    ended, appended = events.append(ended, *last)
+    ended, appended = events.append(ended, *said, *last)
     return ended, (*appended, *webhooks.post(ctx, ended, "completed"))
 
 

@@ -6,7 +6,6 @@ import base64
 import ipaddress
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -29,12 +28,11 @@ FETCH_S = 60.0
 FILES_MOST = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(msgspec.Struct, frozen=True):
     """`known`: {string in the input: id of our file}; `steps` are the new files' rows, for the task's transaction."""
 
-    known: dict[str, str] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    known: dict[str, str] = {}
+    steps: list[Step] = []
 
 
 async def gather(ctx: Context, caller: Caller, task: str, input: dict[str, Any], *, fetch: bool) -> Gathered:
@@ -89,7 +87,9 @@ async def _gathered(ctx: Context, caller: Caller, task: str, text: str, *, fetch
 async def ready(ctx: Context, task: Task, channel: Channel, *, inline: bool) -> dict[str, Any]:
     """The input as this channel's vendor gets it: files of ours as URLs that it can fetch, or as `data:` URLs."""
     input: dict[str, Any] = msgspec.json.decode(task.input)
-    known: dict[str, str] = msgspec.json.decode(task.files or "{}")
+    if not task.files:
+        return input
+    known: dict[str, str] = msgspec.json.decode(task.files)
     base = callback_base(ctx, channel)
 
     async def leaf(text: str, path: tuple[str | int, ...]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,7 +34,7 @@ from penstock.errors import (
     UnknownVersion,
 )
 from penstock.ids import made_at, new_id
-from penstock.ledger import hold
+from penstock.ledger import Allowances, hold
 from penstock.routing import Channels
 from penstock.store import accounts, files, keys, tasks
 from penstock.tasks import costs, inputs, learning
@@ -49,8 +48,7 @@ PATH = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 PARTS_MOST, DEEPEST = 20_000, 64
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a request asks for. `known` is None for a model that only a channel's pattern allows."""
 
     model: str
@@ -104,13 +102,13 @@ async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra
         held = hold(caller, task.id, task.hold)
         steps = (*extra, *held, *gathered.steps, tasks.insert(task), watches.alarm.wake(task.id, task.due_at))
         watches.made(task)
-        await ctx.store.write(*steps)
+        await ctx.of(Allowances).write_holding(caller, *steps)
     except BaseException:
         ctx.of(Watches).changed(task.id)
         ctx.of(Limits).end(caller.key)
         raise
     ctx.faults.reach("intake.committed")
-    ctx.metrics.created.labels(caller.mode).inc()
+    ctx.metrics.made(caller.mode).inc()
     ctx.metrics.unfinished.inc()
     return task
 
@@ -251,7 +249,8 @@ async def _gather(
     chosen = {k: v for k, v in command.input.items() if fields is None or k in fields}
     if not chosen:
         return inputs.Gathered()
-    if await accounts.balance(ctx.store, caller.account, caller.mode) < task.hold:
+    drawn = ctx.of(Allowances).free(caller.account, caller.mode)
+    if await accounts.balance(ctx.store, caller.account, caller.mode) + drawn < task.hold:
         raise QuotaSpent()
     return await inputs.gather(ctx, caller, task.id, chosen, fetch=fetch)
 

@@ -20,7 +20,7 @@ from penstock.clock import now, rfc3339
 from penstock.context import Context
 from penstock.errors import CallerError, PenstockError
 from penstock.log import logger
-from penstock.routing import Channels
+from penstock.routing import Channels, Providers
 from penstock.tasks.watcher import Watches
 
 REMEMBERED = "described"
@@ -43,6 +43,8 @@ class _Tries:
 
 async def learn(ctx: Context, channel: Channel) -> None:
     """Ask the server what it takes, and remember it. Nothing for vendors of many models. Raises PenstockError."""
+    if not ctx.of(Providers)[channel.provider].tasks:
+        return
     endpoint = ctx.of(Watches).endpoint(channel)
     if not endpoint.describes:
         return

@@ -20,6 +20,8 @@ from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
 replace = msgspec.structs.replace
+PROGRESS = ("output", "logs", "metrics", "started_at", "seq")
+"""What changes while a task runs; where its vendor called, the report that is dealt with too."""
 
 
 async def observe(ctx: Context, task: Task, report: Report, *, called: bool = False) -> None:
@@ -37,7 +39,8 @@ async def observe(ctx: Context, task: Task, report: Report, *, called: bool = Fa
         seen = replace(seen, report=None)
     if report.state not in ENDED:
         if seen != task:
-            await ctx.store.write(tasks.move(task, seen), *steps, events.news(ctx, task.id))
+            columns = PROGRESS if seen.report == task.report else ()
+            await ctx.store.write(tasks.move(task, seen, *columns), *steps, events.news(ctx, task.id))
             ctx.faults.reach("progress.committed")
         _watch_on(ctx, seen, report)
     if seen != task and steps:

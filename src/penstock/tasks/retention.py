@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from penstock.clock import after
+from penstock.clock import after, now
 from penstock.context import Context
 from penstock.log import logger
-from penstock.store import files, tasks
+from penstock.store import calls, files, responses, tasks
 from penstock.tasks import events, recovery
 
 EVERY_S = 60.0
@@ -46,7 +46,8 @@ async def prune(ctx: Context) -> dict[str, int]:
         for file, account in old:
             await ctx.store.write(files.remove(file, account))
         gone["files"] += len(old)
-    await ctx.store.write(files.forget(after(-IDEMPOTENCY_S)))
+    await ctx.store.write(files.forget(after(-IDEMPOTENCY_S)), calls.forget(after(-ctx.settings.log_calls_s)))
+    await ctx.store.write(responses.forget(now()))
     if gone["tasks"] or gone["files"]:
         gone["blobs"] = await sweep(ctx)
     return gone

@@ -9,9 +9,9 @@ from __future__ import annotations
 from penstock.canonical.task import State, TaskId
 from penstock.context import Context
 from penstock.errors import Stale
-from penstock.tasks import polling, submitting, uncertain
+from penstock.tasks import calling, polling, submitting, uncertain
 from penstock.tasks.alarm import Retry
-from penstock.tasks.watcher import Watches
+from penstock.tasks.watcher import CALL, Watches
 
 
 async def advance(ctx: Context, id: TaskId) -> None:
@@ -24,7 +24,8 @@ async def advance(ctx: Context, id: TaskId) -> None:
             await polling.poll(ctx, watch)
         task = await watches.read(id)
         if task is not None and not task.ended:
-            await STEPS[task.state](ctx, task)
+            steps = calling.STEPS if task.version == CALL else STEPS
+            await steps[task.state](ctx, task)
     except Stale:
         watches.changed(id)
         raise Retry(0.0) from None  # somebody else was first: look at what they made of it

@@ -116,7 +116,7 @@ class Http:
 
         More than `limit` bytes (inflated) count as a lost reply: FateUnknown after a POST or PATCH, else UpstreamError.
         """
-        prepared = prepare(self._client, request)
+        prepared = prepare(self._client, request, whole=True)
         await self._take_place()
         try:
             async with prepared as reply:
@@ -175,16 +175,19 @@ def plain_builder(connect_timeout_s: float, idle_s: float, roots_pem: bytes | No
     return builder.add_root_certificate_pem(roots_pem) if roots_pem else builder
 
 
-def prepare(client: Client, request: Request) -> StreamRequest:
-    """Nothing leaves yet. Raises UpstreamUnreachable where the address or a header can't be written."""
+def prepare(client: Client, request: Request, *, whole: bool = False) -> StreamRequest:
+    """Nothing leaves yet. `whole`: the reply is wanted once it is there, not as it comes. Raises UpstreamUnreachable
+    where the address or a header can't be written."""
     try:
         builder = client.request(request.method, request.url).headers(request.headers)
         if isinstance(request.body, bytes):
             builder = builder.body_bytes(request.body)
         elif request.body is not None:
             builder = builder.body_stream(request.body)
-        # With its default buffer the library hands a stream over only at its end.
-        return builder.timeout(timedelta(seconds=request.timeout_s)).streamed_read_buffer_limit(0).build_streamed()
+        builder = builder.timeout(timedelta(seconds=request.timeout_s))
+        if not whole:  # with its default buffer the library hands a stream over only at its end
+            builder = builder.streamed_read_buffer_limit(0)
+        return builder.build_streamed()
     except ValueError:
         raise UpstreamUnreachable("The upstream's address or a header is not valid.") from None
 

@@ -1,8 +1,9 @@
-"""What the Python drivers share. Standard library and httpx alone: this runs inside a client's own environment.
+"""What the Python drivers share. The standard library alone: this runs inside a client's own environment.
 
-A driver runs its scenarios in both modes, many at a time, and prints one JSON line as each ends:
-`{"scenario", "mode", "seconds", "error"}`, where `error` is null or a traceback. Arguments name the scenarios to run
-(all, when there are none); what to run them against comes as JSON in the variable `CONTRACT`.
+A driver runs its scenarios against each server in the modes that the server asks for, many at a time, and prints one
+JSON line as each ends: `{"server", "scenario", "mode", "seconds", "error"}`, where `error` is null or a traceback.
+Arguments name the scenarios to run (all, when there are none); the servers come as JSON in the variable `CONTRACT`:
+`{name: {"modes": […], …}}`, the rest being the fields of the driver's own kind of `Case`.
 """
 
 from __future__ import annotations
@@ -20,21 +21,17 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-
-import httpx
 
 AT_ONCE = 12
 STUCK_AFTER_S = 75
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAT0lEQVR42u3PQQkAAAgEsItkNKMZ0Qi+hcEKLNXzWgQE"
-    "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQELgvg2wE81D8XVgAAAABJRU5ErkJggg=="
+    "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQELgvg2wE81D8XVgAAAABJRU5ErkJggg=="
 )
 
-BOAT = "[[slow:0.2]] a boat"
-TELL = "[[slow:0.5]] Tell me of boats."
-
-Scenario = Callable[["Case"], Awaitable[None]]
+Scenario = Callable[[Any], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
 
 
@@ -57,26 +54,38 @@ class Mode:
         result = getattr(owner, self.prefix + method)(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
-    async def collect(self, items: Iterable[Any] | AsyncIterator[Any]) -> list[Any]:
+    async def collect(self, items: Iterable[Any] | AsyncIterator[Any], into: list[Any] | None = None) -> list[Any]:
+        """All items; `into` holds those that came, also when the rest fails."""
+        got = [] if into is None else into
         if hasattr(items, "__aiter__") and not (self.is_sync and hasattr(items, "__iter__")):
-            return [item async for item in items]
-        return await asyncio.to_thread(list, items)
+            async for item in items:
+                got.append(item)
+        else:
+            await asyncio.to_thread(got.extend, items)
+        return got
+
+    async def helped(self, manager: Any, final: str) -> tuple[list[Any], Any]:
+        """The events of a client's stream helper, a context manager, and what its method `final` makes of them."""
+        if not self.is_sync:
+            async with manager as stream:
+                return [event async for event in stream], await getattr(stream, final)()
+
+        def read() -> tuple[list[Any], Any]:
+            with manager as stream:
+                return list(stream), getattr(stream, final)()
+
+        return await asyncio.to_thread(read)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """What a scenario needs to know. The account of `crowd_key` has exactly `crowd` predictions."""
+    """What a scenario needs to know."""
 
+    server: str
     url: str
     key: str
-    other_key: str
-    crowd_key: str
-    crowd: int
-    receiver: str
-    image: str
-    images: str
-    language: str
     mode: Mode
+    modes: tuple[str, ...]
     unique: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     async def do(self, owner: Any, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -93,25 +102,18 @@ class Case:
             return error
         raise AssertionError(f"{method} returned {result!r}; expected {kind.__name__}")
 
+    async def breaks(self, kind: type[Exception], items: Any) -> tuple[list[Any], Any]:
+        """What came of a stream, and the error that it must end with."""
+        got: list[Any] = []
+        try:
+            await self.mode.collect(items, got)
+        except kind as error:
+            return got, error
+        raise AssertionError(f"the stream ended well after {len(got)} items; expected {kind.__name__}: {got[-1:]!r}")
+
     @property
     def is_https(self) -> bool:
         return self.url.startswith("https:")
-
-    @property
-    def mailbox(self) -> str:
-        """A webhook address of this scenario's own. The query is there to be kept."""
-        return f"{self.receiver}/{self.unique}?job=17"
-
-    async def deliveries(self, enough: Callable[[list[Any]], bool]) -> list[Any]:
-        """What the receiver got at `mailbox`: a list of (headers, raw body, decoded body), as soon as it is enough."""
-
-        async def look() -> list[Any] | None:
-            got = await asyncio.to_thread(httpx.get, self.mailbox)
-            bodies = [(one["headers"], base64.b64decode(one["body_base64"])) for one in got.json()]
-            came = [(headers, body, json.loads(body)) for headers, body in bodies]
-            return came if enough(came) else None
-
-        return await until(look)
 
 
 def scenario(run: Scenario) -> Scenario:
@@ -128,19 +130,6 @@ def true(claim: Any, words: str) -> None:
     assert claim, words
 
 
-def png(content: bytes) -> None:
-    """A whole PNG, first byte to last."""
-    true(content.startswith(b"\x89PNG\r\n\x1a\n"), f"not a PNG: {content[:60]!r}")
-    true(content.endswith(b"IEND\xaeB`\x82"), f"a PNG cut short: {len(content)} bytes, ends in {content[-20:]!r}")
-
-
-async def fetch_without_key(url: str) -> bytes:
-    """As a browser would: no key, no cookies."""
-    reply = await asyncio.to_thread(httpx.get, url)
-    equal(reply.status_code, 200, f"status of {url}")
-    return reply.content
-
-
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
     """The first true answer of `look`."""
     deadline = time.monotonic() + seconds
@@ -150,18 +139,28 @@ async def until(look: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> An
     return found
 
 
-def main(modes: tuple[Mode, ...]) -> None:
+def main(case: type[Case], modes: tuple[Mode, ...]) -> None:
     faulthandler.dump_traceback_later(STUCK_AFTER_S, exit=True)
-    asyncio.run(run_all(json.loads(os.environ["CONTRACT"]), modes, set(sys.argv[1:])))
+    asyncio.run(run_all(cases(case, modes, json.loads(os.environ["CONTRACT"])), set(sys.argv[1:])))
 
 
-async def run_all(target: dict[str, Any], modes: tuple[Mode, ...], wanted: set[str]) -> None:
+def cases(case: type[Case], modes: tuple[Mode, ...], servers: dict[str, Any]) -> list[Callable[[], Case]]:
+    """What makes a fresh case, for each server and each of its modes."""
+    return [
+        partial(case, server=server, mode=mode, **told)
+        for server, told in servers.items()
+        for mode in modes
+        if mode.name in told["modes"]
+    ]
+
+
+async def run_all(cases: list[Callable[[], Case]], wanted: set[str]) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(4 * AT_ONCE))
     turns = asyncio.Semaphore(AT_ONCE)
     runs = [
-        run_one(name, run, Case(**target, mode=mode), turns)
+        run_one(name, run, case(), turns)
         for name, run in SCENARIOS.items()
-        for mode in modes
+        for case in cases
         if not wanted or name in wanted
     ]
     await asyncio.gather(*runs)
@@ -174,5 +173,5 @@ async def run_one(name: str, run: Scenario, case: Case, turns: asyncio.Semaphore
             await run(case)
         except Exception:
             error = traceback.format_exc()
-    line = {"scenario": name, "mode": case.mode.name, "seconds": round(time.monotonic() - started, 3), "error": error}
-    print(json.dumps(line), flush=True)
+    told = {"server": case.server, "scenario": name, "mode": case.mode.name}
+    print(json.dumps({**told, "seconds": round(time.monotonic() - started, 3), "error": error}), flush=True)

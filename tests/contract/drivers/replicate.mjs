@@ -1,5 +1,4 @@
-// Drives Replicate's JavaScript client, as harness.py does the Python ones: all scenarios, several at a time, one JSON
-// line for each, {"scenario", "mode", "seconds", "error"}. Run it in the folder that holds the client's node_modules.
+// Drives Replicate's JavaScript client; see harness.mjs.
 //
 // Quirks: `baseUrl` is given with `/v1`; outputs and streams are fetched without a key; `stream` doesn't tell which
 // prediction it made, so it is overheard; fileEncodingStrategy "data-uri" of 1.4.0 loses the input and isn't used.
@@ -8,19 +7,13 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PICTURE, runAll, servers } from "./harness.mjs";
 
 const Replicate = createRequire(`${process.cwd()}/`)("replicate");
 const { parseProgressFromLogs, validateWebhook } = Replicate;
 
-const AT_ONCE = 12;
-const STUCK_AFTER_MS = 75_000;
-const target = JSON.parse(process.env.CONTRACT);
+const [target] = Object.values(servers);
 const isHttps = target.url.startsWith("https:");
-const PICTURE = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAT0lEQVR42u3PQQkAAAgEsItkNKMZ0Qi+hcEKLNXzWgQE" +
-    "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQELgvg2wE81D8XVgAAAABJRU5ErkJggg==",
-  "base64",
-);
 const BOAT = "[[slow:0.2]] a boat";
 const TELL = "[[slow:0.5]] Tell me of boats.";
 const TERMINAL = ["succeeded", "failed", "canceled"];
@@ -415,26 +408,4 @@ const SCENARIOS = {
   },
 };
 
-async function runOne(scenario) {
-  const started = performance.now();
-  let error = null;
-  try {
-    await SCENARIOS[scenario]();
-  } catch (thrown) {
-    error = thrown.stack + (thrown.cause ? `\ncaused by ${thrown.cause.stack ?? thrown.cause}` : "");
-  }
-  const seconds = Math.round(performance.now() - started) / 1000;
-  console.log(JSON.stringify({ scenario, mode: "async", seconds, error }));
-}
-
-const waiting = Object.keys(SCENARIOS).filter((name) => process.argv.length < 3 || process.argv.includes(name));
-const stuck = setTimeout(() => {
-  console.error(`still running after ${STUCK_AFTER_MS} ms`);
-  process.exit(3);
-}, STUCK_AFTER_MS);
-await Promise.all(
-  Array.from({ length: AT_ONCE }, async () => {
-    while (waiting.length) await runOne(waiting.shift());
-  }),
-);
-clearTimeout(stuck);
+await runAll(SCENARIOS);

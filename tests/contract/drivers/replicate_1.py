@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 import replicate
-from harness import BOAT, PICTURE, TELL, Case, Mode, equal, fetch_without_key, main, png, scenario, true, until
+from harness import PICTURE, Mode, equal, main, scenario, true, until
 from replicate.exceptions import ModelError, ReplicateError
 from replicate.helpers import FileOutput
 from replicate.webhook import InvalidSignatureError, Webhooks
+from replicating import BOAT, TELL, Case, fetch_without_key, png
 
 
 def client(case: Case, key: str = "", base: str = "/replicate", **options: Any) -> replicate.Client:
@@ -457,4 +458,4 @@ async def token_scheme(case: Case) -> None:
 
 
 if __name__ == "__main__":
-    main((Mode("sync"), Mode("async", prefix="async_")))
+    main(Case, (Mode("sync"), Mode("async", prefix="async_")))

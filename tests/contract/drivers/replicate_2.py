@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import replicate
-from harness import BOAT, PICTURE, TELL, Case, Mode, equal, fetch_without_key, main, png, scenario, true, until
+from harness import PICTURE, Mode, equal, main, scenario, true, until
 from replicate._exceptions import ModelError
+from replicating import BOAT, TELL, Case, fetch_without_key, png
 
 TERMINAL = ("succeeded", "failed", "canceled")
 
@@ -506,4 +507,4 @@ async def base_paths(case: Case) -> None:
 
 
 if __name__ == "__main__":
-    main((Mode("sync"), Mode("async")))
+    main(Case, (Mode("sync"), Mode("async")))

@@ -61,7 +61,10 @@ CREATE TABLE entries (
 	uncovered BIGINT NOT NULL, 
 	at BIGINT NOT NULL, 
 	PRIMARY KEY (id)
-);
+)
+ WITHOUT ROWID
+
+;
 INSERT INTO "entries" VALUES('06gzwf5f3xmt52d4gyef7s9tz4','acc','live','topup',NULL,5,'{}',0,1795266752287769833);
 CREATE TABLE events (
 	task TEXT NOT NULL, 
@@ -171,8 +174,7 @@ CREATE TABLE tasks (
 	canceled_at BIGINT, 
 	data_removed BOOLEAN NOT NULL, 
 	seq INTEGER NOT NULL, 
-	PRIMARY KEY (id), 
-	UNIQUE (name)
+	PRIMARY KEY (id)
 );
 INSERT INTO "tasks" VALUES('06gzwf5f3wada57qbd07wsj1kr','video_1','replicate','acc','k','live','api','acme/boat','hidden',NULL,'{}',NULL,'succeeded',0,NULL,NULL,NULL,'',NULL,'"ä🚢"','','{}',NULL,NULL,'{"lines":[]}',0,0,NULL,'',1795266752287795952,1795266752287795952,NULL,NULL,5,1795266752287795952,NULL,60.0,NULL,0,0);
 CREATE INDEX entries_by_account ON entries (account, mode, id);
@@ -188,6 +190,7 @@ CREATE INDEX outbox_by_task ON outbox (task);
 CREATE INDEX outbox_pending ON outbox (due_at) WHERE state = 'pending';
 CREATE INDEX prices_by_model ON prices (model, created_at);
 CREATE INDEX tasks_by_account ON tasks (account, mode, id);
+CREATE UNIQUE INDEX tasks_by_name ON tasks (name) WHERE name IS NOT NULL;
 CREATE INDEX tasks_to_clear ON tasks (completed_at) WHERE completed_at IS NOT NULL AND data_removed IS NOT TRUE;
-CREATE INDEX tasks_unfinished ON tasks (due_at) WHERE state NOT IN ('succeeded', 'failed', 'canceled');
+CREATE INDEX tasks_unfinished ON tasks (id) WHERE charge IS NULL;
 COMMIT;

@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import create_engine
 
 from penstock.canonical.task import ENDED, Event, State, Task
 from penstock.errors import Stale
 from penstock.ids import encode
-from penstock.store import Store, tasks
+from penstock.store import Store, sqlite, tasks
+from penstock.store.tables import metadata
 from penstock.store.tables import tasks as table
 from tests.stores import task
 
@@ -24,6 +26,16 @@ def test_a_task_is_a_row() -> None:
 
 def test_what_is_fixed_and_what_moves_is_all_there_is() -> None:
     assert tasks.FIXED | set(tasks.MUTABLE) == set(Task.__struct_fields__)
+
+
+def test_sqlite_finds_the_few_by_their_indexes() -> None:
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    with engine.connect() as db:
+        for query, index in ((tasks._UNFINISHED, "tasks_unfinished"), (tasks._EXPIRED, "tasks_to_clear")):
+            sql = query.compiled(sqlite.DIALECT).sql
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (0,) * sql.count("?")).fetchall()
+            assert index in str(plan)
 
 
 FULL: dict[str, Any] = {

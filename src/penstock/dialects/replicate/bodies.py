@@ -29,8 +29,7 @@ class Rule:
     is_url: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """What a body held: the values, and their bytes."""
 
     values: dict[str, Any]

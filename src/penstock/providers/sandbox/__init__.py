@@ -1,11 +1,13 @@
 """The pretend vendor behind test keys: every model of the catalogue, real files, scripted failures; spends nothing.
 
 It answers in this process (`vendor`) and remembers its jobs on disk, so that they outlive the gateway as a real
-vendor's do. What a prompt or a model's name can ask for is in `script`. Bills nothing; reports the units of its kind.
+vendor's do; calls it answers in whatever format they come (`calls`). What a prompt or a model's name can ask for is in
+`script`. Bills nothing; reports the units of its kind.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +15,10 @@ from urllib.parse import quote
 from penstock.canonical.media import OpenJob
 from penstock.canonical.task import Report, State, TaskId
 from penstock.canonical.usage import Unit
-from penstock.providers._base import Every, Provider, Talk, TaskEndpoint, Transport, get, post
+from penstock.errors import PenstockError
+from penstock.formats._installed import formats
+from penstock.providers._base import CallEndpoint, Every, Provider, Talk, TaskEndpoint, Transport, get, post
+from penstock.providers.sandbox.calls import REFUSALS
 from penstock.providers.sandbox.vendor import Vendor
 
 UNITS = {
@@ -72,9 +77,28 @@ class SandboxTask(TaskEndpoint):
         )
 
 
+@cache
+def endpoints() -> tuple[CallEndpoint, ...]:
+    """Whatever the client speaks is spoken here, so that its own bytes are what is tested."""
+    return tuple(CallEndpoint(format, f"/calls/{format.name}/{{model}}") for format in formats().values())
+
+
 class Sandbox(Provider):
     name = "sandbox"
     tasks = (SandboxTask(),)
+
+    @property
+    def calls(self) -> tuple[CallEndpoint, ...]:  # type: ignore[override]  # formats are found when they are needed
+        return endpoints()
+
+    def refusal(self, status: int, body: Any, retry_after_s: float | None, *, creates: bool) -> PenstockError:
+        """Of a call by its `code`, of a job by its status."""
+        kind = REFUSALS.get(body.get("code", "")) if isinstance(body, dict) else None
+        if kind is None:
+            return super().refusal(status, body, retry_after_s, creates=creates)
+        error = kind(self.words(status, body))
+        error.retry_after_s = retry_after_s
+        return error
 
     def transport(self, data: Path) -> Transport:
         return Vendor(data)

@@ -1,4 +1,4 @@
-"""How a sandbox job behaves: read from the model's name and from directives like `[[slow:30]]` in the prompt.
+"""How a sandbox job or call behaves: read from the model's name and from directives like `[[slow:30]]` in the prompt.
 
 | model | directive | what happens |
 | --- | --- | --- |
@@ -13,6 +13,14 @@
 | | `[[outputs:4]]` | it makes so many outputs |
 | | `[[broke]]` | the account is out of credit: 402 |
 
+A call takes the same words; what they do there is in `calls`. Only calls know these:
+
+| directive | what happens |
+| --- | --- |
+| `[[cut]]`, `[[cut:3]]` | the stream ends after so many pieces, without its end mark |
+| `[[context]]` | it does not fit into the model's context |
+| `[[usage:none]]`, `[[usage:zero]]`, `[[usage:twice]]` | the report of usage is missing, says zero, comes twice |
+
 Directives combine, the model's behaviour comes first, and of two that disagree the later counts. What is none of these
 is left alone, also in the prompt.
 """
@@ -26,11 +34,13 @@ from math import isfinite
 from typing import Literal
 
 Outcome = Literal["succeeded", "failed"]
+Telling = Literal["once", "none", "zero", "twice"]
 USUAL_S = 2.0
 SLOW_S = 30.0
 LONGEST_S = 3600.0
 MOST_OUTPUTS = 10
 MOST_BUSY = 100
+MOST_PIECES = 10_000
 BUSY_TIMES = 2
 RETRY_AFTER_S = 1.0
 LONGEST_REASON = 300
@@ -40,7 +50,7 @@ DIRECTIVE = re.compile(r"\[\[\s*([a-z]+)\s*(?::([^\[\]]*))?\]\]", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One job's behaviour. Without `outputs` the request says how many; `takes_s` is how long it runs."""
+    """One job's or call's behaviour. Without `outputs` the request says how many; `takes_s` is how long it runs."""
 
     takes_s: float = USUAL_S
     outcome: Outcome = "succeeded"
@@ -52,6 +62,9 @@ class Script:
     dies: bool = False
     flaky: bool = False
     broke: bool = False
+    cut_after: int | None = None
+    context_full: bool = False
+    usage: Telling = "once"
 
     @property
     def ends_s(self) -> float | None:
@@ -94,6 +107,15 @@ def busy(script: Script, times: str) -> Script:
     return replace(script, busy_times=int(number(times, BUSY_TIMES, MOST_BUSY)))
 
 
+def cut(script: Script, pieces: str) -> Script:
+    return replace(script, cut_after=int(number(pieces, 1, MOST_PIECES)))
+
+
+def usage(script: Script, telling: str) -> Script:
+    known: tuple[Telling, ...] = ("none", "zero", "twice")
+    return replace(script, usage=next((word for word in known if word == telling.lower()), script.usage))
+
+
 DIRECTIVES: dict[str, Change] = {
     "slow": slow,
     "fail": fail,
@@ -104,6 +126,9 @@ DIRECTIVES: dict[str, Change] = {
     "die": lambda script, _: replace(script, dies=True),
     "flaky": lambda script, _: replace(script, flaky=True),
     "broke": lambda script, _: replace(script, broke=True),
+    "cut": cut,
+    "context": lambda script, _: replace(script, context_full=True),
+    "usage": usage,
 }
 # What a model's name says, as the directive that says the same.
 MODELS: dict[str, tuple[str, str]] = {

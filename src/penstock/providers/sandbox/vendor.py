@@ -3,6 +3,7 @@
     POST /jobs                  {tag, model, kind, input, usual_s, output_schema}; the same tag again is the same job
     GET  /jobs/{tag}            GET /jobs?tag={tag} → {"jobs": [...]}            POST /jobs/{tag}/cancel
     GET  sandbox://files/{tag}/{n}.{ext}
+    POST /calls/{format}/{model}    see `calls`
 
 Nothing runs in between: what a job shows follows from its record and the clock, and its files are drawn when they are
 asked for.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from penstock.clock import Nanos, after, now
-from penstock.errors import InvalidInput
+from penstock.errors import InvalidInput, UpstreamForgot
 from penstock.providers._base import Ask
 from penstock.providers.sandbox import jobs, orders
+from penstock.providers.sandbox.calls import Calls
 from penstock.providers.sandbox.jobs import ENDED, Job, NewJob
 from penstock.providers.sandbox.script import RETRY_AFTER_S
 
@@ -34,11 +36,13 @@ TAG = r"[0-9A-Za-z_-]{1,64}"
 ONE = re.compile(rf"/jobs/({TAG})")
 CANCEL = re.compile(rf"/jobs/({TAG})/cancel")
 FIND = re.compile(rf"/jobs\?tag=({TAG})")
+CALL = re.compile(r"/calls/([a-z0-9_]+)/(.+)", re.DOTALL)
 FILE = re.compile(rf"sandbox://files/({TAG})/(\d{{1,2}})\.[a-z0-9]{{2,4}}")
 KEPT_S = 86_400.0
 SWEEP_S = 3600.0
 REMEMBERED = 20_000
 DRAWN_AT_ONCE = 2
+NO_PAGE = "There is no such page at the sandbox."
 
 
 class Vendor:
@@ -47,6 +51,7 @@ class Vendor:
     def __init__(self, data: Path, clock: Callable[[], Nanos] = now) -> None:
         self._memory = Memory(data / "jobs")
         self._clock = clock
+        self._calls = Calls(clock)
         self._drawing = asyncio.Semaphore(DRAWN_AT_ONCE)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._polls: dict[str, int] = {}
@@ -58,6 +63,8 @@ class Vendor:
         try:
             if (ask.method, path) == ("POST", "/jobs"):
                 return await self._create(ask.body or b"")
+            if ask.method == "POST" and (call := CALL.fullmatch(path)):
+                return await self._calls.answer(call[1], call[2], ask.body or b"")
             for method, pattern, step in (
                 ("GET", ONE, self._show),
                 ("GET", FIND, self._find),
@@ -68,7 +75,13 @@ class Vendor:
                     return await step(*match.groups())
         except OSError as error:
             return said(500, f"The sandbox can't use its disk: {error.strerror}.")
-        return said(404, "There is no such page at the sandbox.")
+        return said(404, NO_PAGE)
+
+    def stream(self, ask: Ask) -> AsyncIterator[bytes]:
+        call = CALL.fullmatch(unquote(ask.path)) if ask.method == "POST" else None
+        if call is None:
+            raise UpstreamForgot(NO_PAGE)
+        return self._calls.stream(call[1], call[2], ask.body or b"")
 
     async def close(self) -> None:
         if self._sweeping is not None:

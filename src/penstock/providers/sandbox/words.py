@@ -46,6 +46,7 @@ STAGES = {
     "music": ("Tuning the strings", "Playing", "Writing the recording"),
     "speech": ("Reading the text", "Speaking", "Writing the recording"),
 }
+PIECE = re.compile(r" ?\w{1,8}| ?[^\w\s]|\s")
 OTHER_STAGES = ("Loading the model", "Running", "Writing the output")
 
 
@@ -82,7 +83,7 @@ def topics_of(prompt: str) -> tuple[str, ...]:
 
 def pieces(text: str) -> list[str]:
     """Cut a text as tokens are: words keep the space before them, long words come in parts, marks stand alone."""
-    return re.findall(r" ?\w{1,8}| ?[^\w\s]|\s", text)
+    return PIECE.findall(text)
 
 
 def lines(job: str, steps: int) -> list[str]:

@@ -1,0 +1,86 @@
+"""Whether a call can be made, where, at what price, and the most that it can come to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from penstock.calls.work import Work
+from penstock.canonical.usage import Micros
+from penstock.canonical.who import TEST, Caller
+from penstock.catalog import language
+from penstock.context import Context
+from penstock.errors import QuotaSpent, UnknownModel
+from penstock.formats._base import Operation
+from penstock.ledger import Prices, Rule
+from penstock.ledger.prices import Line
+from penstock.routing import Channels
+from penstock.routing.planning import CallPlan, plan_call
+
+FREE = Rule((), version="free")
+LONGEST, MOST_CHOICES = 10_000_000, 1000
+"""What a client may ask for at most, as far as money goes: the books hold 63 bits."""
+BROKE = b"[[broke]]"
+"""A script of test mode: there is no money."""
+UNCHARGED = frozenset({Operation.COUNT, Operation.MODERATE})
+"""What vendors do for nothing; an operator may still set a price for a moderation model."""
+
+
+def planned(ctx: Context, caller: Caller, work: Work) -> CallPlan | None:
+    """Where the call can go, with its price rule noted; None where tokens shall be counted and nobody upstream does.
+
+    Raises UnknownModel, Unpriced.
+    """
+    model = work.call.model
+    plan = plan_call(ctx, model, caller.mode, work.call.format, work.operation)
+    if not is_known(ctx, caller, model) or not (plan or work.operation is Operation.COUNT):
+        raise UnknownModel(f"The model {model[:200]!r} does not exist here, or this key may not use it.")
+    work.rule = _rule(ctx, caller, model, work.operation)
+    return plan or None
+
+
+def is_known(ctx: Context, caller: Caller, model: str) -> bool:
+    """A live key's models are those that a channel serves; a test key may also call what the catalogue and the sandbox
+    know."""
+    scripted = model.startswith(language.SANDBOX)
+    if caller.mode == TEST and (scripted or language.find(model) is not None):
+        return not scripted or model.removeprefix(language.SANDBOX) in language.SCRIPTED
+    return not scripted and bool(ctx.of(Channels).serving(model, calls=True))
+
+
+def most(ctx: Context, work: Work) -> Micros:
+    """What to hold. A client that bounds nothing is bounded by the model's context, or by the settings.
+
+    Raises QuotaSpent where a script says so.
+    """
+    rule, call = work.rule, work.call
+    if work.caller.mode == TEST and BROKE in call.body:
+        raise QuotaSpent()
+    if rule is None or not rule.lines:
+        return 0
+    known = language.find(call.model)
+    context = known.context if known else 0
+    input_tokens = min(work.size.most_tokens, context) if context else work.size.most_tokens
+    if work.operation is not Operation.CHAT:
+        return rule.most_tokens(input_tokens, 0)
+    assumed = ctx.settings.longest_answer
+    answered = call.most_tokens or min(context or assumed, assumed)
+    return rule.most_tokens(input_tokens, min(answered, LONGEST) * min(max(1, call.choices), MOST_CHOICES))
+
+
+def _rule(ctx: Context, caller: Caller, model: str, operation: Operation) -> Rule:
+    """The operator's rule, else the list price; a test key needs neither. Raises Unpriced."""
+    if operation is Operation.COUNT:
+        return FREE
+    listed = _listed(model)
+    if listed is None and (caller.mode == TEST or operation in UNCHARGED):
+        listed = FREE
+    return ctx.of(Prices).rule(model, listed)
+
+
+@lru_cache(4096)
+def _listed(model: str) -> Rule | None:
+    known = language.find(model)
+    if known is None or not known.price:
+        return None
+    lines = tuple(Line(price.unit, price.micros, price.per, price.above) for price in known.price)
+    return Rule(lines, version="catalog", source=language.source())

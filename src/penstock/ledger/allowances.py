@@ -1,0 +1,339 @@
+"""The books of calls: a node draws an allowance from a balance now and then, holds and releases against it in memory,
+and appends one row for each call's charge, many calls in one transaction.
+
+A hold awaits nothing while the allowance lasts, so between check and subtraction nobody else can act. What is written:
+
+    draw      balance −g, entry `draw` −g, allowance +g            one transaction
+    charge    one row of `charges`, before the client sees the end of the answer
+    return    the reverse of a draw, of what is not held           when long unused, at the end, or for a task's hold
+
+An epoch is one life of this node; the ids of its charges are `epoch << 40 | counter`, and its row is on disk before its
+first id. What a killed process drew and did not charge goes back when the next one starts (`recover`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from penstock.canonical.usage import Micros, Unit
+from penstock.canonical.who import Caller
+from penstock.clock import now
+from penstock.context import Context
+from penstock.errors import QuotaSpent, ShuttingDown
+from penstock.ledger.prices import Rule
+from penstock.store import Step, accounts, calls
+
+LEAST_GRANT = 1_000_000
+"""Micros: so much is drawn at once, or a twentieth of the balance where that is less."""
+UNUSED_S = 60.0
+TRIES = 8
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True, eq=False)
+class Purse:
+    """One account's allowance. `settled` and `through` tell what is known to be on disk."""
+
+    account: str
+    mode: str
+    free: Micros = 0
+    held: Micros = 0
+    grant: Micros = 0
+    settled: Micros = 0
+    through: int = 0
+    waiting: list[tuple[Micros, asyncio.Future[None]]] = field(default_factory=list)
+    filling: bool = False
+    used_at: float = 0.0
+    dry_until: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Money set aside for one call."""
+
+    purse: Purse
+    amount: Micros
+
+
+class Allowances:
+    """All purses of this process. The event loop alone touches them."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._purses: dict[tuple[str, str], Purse] = {}
+        self._epoch = 0
+        self._ids = itertools.count(0)
+        self._rows: list[tuple[Any, ...]] = []
+        self._waiters: list[tuple[Purse, Micros, asyncio.Future[None]]] = []
+        self._new_rules: dict[str, str] = {}
+        self._known_rules: set[str] = set()
+        self._flushing: asyncio.Task[None] | None = None
+        self._fills: set[asyncio.Task[None]] = set()
+        self._tick: asyncio.Task[None] | None = None
+
+    # ── opening and closing ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """Begin an epoch. To be called once, before the first call, by the one process that serves."""
+        await recover(self._ctx)
+        self._epoch = await calls.next_epoch(self._ctx.store)
+        await self._ctx.store.write(calls.open_epoch(self._epoch))
+        self._ids = itertools.count((self._epoch << calls.EPOCH_BITS) + 1)
+        self._tick = asyncio.create_task(self._give_back_unused())
+
+    async def close(self) -> None:
+        """Give everything back and end the epoch; nothing may be held any more."""
+        if self._tick is not None:
+            self._tick.cancel()
+        while self._fills or self._flushing:
+            await asyncio.gather(*self._fills, *([self._flushing] if self._flushing else []), return_exceptions=True)
+        epoch, self._epoch = self._epoch, 0
+        if epoch and not any(purse.held for purse in self._purses.values()):  # else the next start recovers it
+            moves = [step for purse in self._purses.values() for step in _emptied(purse, epoch)]
+            await self._ctx.store.write(*moves, calls.close_epoch(epoch))
+
+    def next_id(self) -> int:
+        """The id of a call that was not charged."""
+        return next(self._ids)
+
+    # ── holding ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, caller: Caller, amount: Micros) -> Hold | None:
+        """Hold at once, or None where the allowance must be filled first: then `hold`."""
+        purse = self._purses.get((caller.account, caller.mode))
+        if purse is None or purse.free < amount or purse.waiting:
+            return None
+        purse.free -= amount
+        purse.held += amount
+        if purse.free * 4 < purse.grant and not purse.filling:
+            self._fill(purse)
+        return Hold(purse, amount)
+
+    async def hold(self, caller: Caller, amount: Micros) -> Hold:
+        """Set aside the most that a call can cost. Raises QuotaSpent."""
+        taken = self.take(caller, amount)
+        if taken is not None:
+            return taken
+        if not self._epoch:
+            raise ShuttingDown()
+        purse = self._purses.setdefault((caller.account, caller.mode), Purse(caller.account, caller.mode))
+        place = asyncio.get_running_loop().create_future()
+        purse.waiting.append((amount, place))
+        purse.dry_until = 0.0
+        self._fill(purse)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.release(Hold(purse, amount))
+            raise
+        return Hold(purse, amount)
+
+    def release(self, hold: Hold) -> None:
+        """Give it all back: nothing came of the call."""
+        hold.purse.held -= hold.amount
+        hold.purse.free += hold.amount
+        hold.amount = 0
+
+    def free(self, account: str, mode: str) -> Micros:
+        """What of an account's money lies in its purse and is not held: part of what it can spend."""
+        purse = self._purses.get((account, mode))
+        return purse.free if purse else 0
+
+    async def give_back(self, account: str, mode: str) -> bool:
+        """Return what is free to the balance, for those who hold by their own rows. Whether there was anything."""
+        purse = self._purses.get((account, mode))
+        return purse is not None and await self._return(purse)
+
+    async def write_holding(self, caller: Caller, *steps: Step) -> None:
+        """Write steps of which one takes from the balance; where that is too little, what lies in the purse comes back
+        first. Raises QuotaSpent."""
+        try:
+            await self._ctx.store.write(*steps)
+        except QuotaSpent:
+            if not await self.give_back(caller.account, caller.mode):
+                raise
+            await self._ctx.store.write(*steps)
+
+    # ── settling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def settle(
+        self, hold: Hold, caller: Caller, model: str, rule: Rule, usage: Mapping[Unit, int], *, estimated: bool
+    ) -> tuple[int, Micros]:
+        """Charge what the usage comes to, at most the hold; returns once that is on disk, with the charge's id.
+
+        Ids are given in the order in which charges are written, so that `through` parts what is summed from the rest.
+        """
+        id = next(self._ids)
+        total = rule.of_tokens(usage)
+        purse, amount = hold.purse, min(total, hold.amount)
+        purse.held -= hold.amount
+        purse.free += hold.amount - amount
+        hold.amount = 0
+        purse.used_at = time.monotonic()
+        if rule.id not in self._known_rules:
+            self._new_rules[rule.id] = rule.text
+        units = encode(usage).decode()
+        self._rows.append(
+            (id, purse.account, purse.mode, caller.key, model, rule.id, units, amount, total - amount, estimated, now())
+        )
+        on_disk = asyncio.get_running_loop().create_future()
+        self._waiters.append((purse, amount, on_disk))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        await on_disk
+        return id, amount
+
+    async def _flush(self) -> None:
+        """Write what has gathered, as one transaction after the other, until nothing is left."""
+        try:
+            while self._rows:
+                rows, self._rows = self._rows, []
+                waiters, self._waiters = self._waiters, []
+                await self._write(rows, waiters)
+        finally:
+            self._flushing = None
+
+    async def _write(
+        self, rows: list[tuple[Any, ...]], waiters: list[tuple[Purse, Micros, asyncio.Future[None]]]
+    ) -> None:
+        rules = dict(self._new_rules)
+        try:
+            await self._ctx.store.write(*(calls.rule(*rule) for rule in rules.items()), calls.charge_all(rows))
+        except Exception as error:  # noqa: BLE001  told to each of those who wait
+            for _, _, on_disk in waiters:
+                if not on_disk.done():
+                    on_disk.set_exception(error)
+            return
+        self._known_rules |= rules.keys()
+        self._new_rules = {id: text for id, text in self._new_rules.items() if id not in rules}
+        for row, (purse, amount, on_disk) in zip(rows, waiters, strict=True):
+            purse.settled += amount
+            purse.through = max(purse.through, row[0])
+            if not on_disk.done():
+                on_disk.set_result(None)
+
+    # ── drawing and giving back ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _fill(self, purse: Purse) -> None:
+        if purse.filling or (purse.dry_until and time.monotonic() < purse.dry_until):
+            return
+        purse.filling = True
+        task = asyncio.create_task(self._draw(purse))
+        self._fills.add(task)
+        task.add_done_callback(self._fills.discard)
+
+    async def _draw(self, purse: Purse) -> None:
+        """Draw for all who wait, and a little ahead. Who can't be served is refused; nobody waits for others' money."""
+        try:
+            tries = 0
+            while True:
+                asked = len(purse.waiting)
+                need = max(0, sum(amount for amount, _ in purse.waiting) - purse.free)
+                if not await self._drew(purse, need):
+                    tries += 1
+                    if tries < TRIES:
+                        continue
+                self._serve(purse, asked)
+                if not purse.waiting:
+                    return
+        except Exception as error:  # noqa: BLE001  told to those who wait
+            for _, place in purse.waiting:
+                if not place.done():
+                    place.set_exception(error)
+            purse.waiting.clear()
+        finally:
+            purse.filling = False
+
+    async def _drew(self, purse: Purse, need: Micros) -> bool:
+        """Whether the balance was as we read it: then the grant, if there was one, is in the purse."""
+        balance = await accounts.balance(self._ctx.store, purse.account, purse.mode)
+        grant = min(balance, max(need, min(LEAST_GRANT, balance // 20)))
+        if grant <= 0:
+            purse.dry_until = time.monotonic() + 0.5
+            return True
+        self._ctx.faults.reach("call.drawing")
+        try:
+            await self._ctx.store.write(*_moved(purse, self._epoch, "draw", grant))
+        except QuotaSpent:
+            return False
+        self._ctx.faults.reach("call.drawn")
+        purse.free += grant
+        purse.grant = max(grant, min(purse.grant, LEAST_GRANT))
+        return True
+
+    def _serve(self, purse: Purse, asked: int) -> None:
+        """Give places to the first `asked` of those who wait, in their order, as far as the money goes."""
+        served, purse.waiting = purse.waiting[:asked], purse.waiting[asked:]
+        for amount, place in served:
+            if place.done():
+                continue
+            if amount <= purse.free:
+                purse.free -= amount
+                purse.held += amount
+                place.set_result(None)
+            else:
+                place.set_exception(QuotaSpent())
+
+    async def _return(self, purse: Purse) -> bool:
+        amount, purse.free = purse.free, 0
+        if not amount:
+            return False
+        self._ctx.faults.reach("call.returning")
+        try:
+            await self._ctx.store.write(*_moved(purse, self._epoch, "return", -amount))
+        except Exception:  # a caller who leaves does not stop the write, so nothing is taken back then
+            purse.free += amount
+            raise
+        self._ctx.faults.reach("call.returned")
+        return True
+
+    async def _give_back_unused(self) -> None:
+        while True:
+            await asyncio.sleep(UNUSED_S / 2)
+            before = time.monotonic() - UNUSED_S
+            for purse in [p for p in self._purses.values() if p.free and not p.held and p.used_at < before]:
+                await self._return(purse)
+
+
+def _moved(purse: Purse, epoch: int, kind: str, amount: Micros) -> tuple[Step, ...]:
+    """Move `amount` from the balance to the allowance, or back where it is negative."""
+    account, mode = purse.account, purse.mode
+    add = accounts.add(account, mode, -amount)
+    balance = accounts.take(account, mode, amount, QuotaSpent()) if amount > 0 else add
+    entry = accounts.entry(account, mode, kind, -amount, work=f"allowance/{epoch}")
+    return balance, entry, *calls.draw(epoch, account, mode, amount, purse.settled, purse.through)
+
+
+def _emptied(purse: Purse, epoch: int) -> tuple[Step, ...]:
+    """The last of an epoch: what is free goes back, and the allowance says what became of the rest."""
+    amount, purse.free = purse.free, 0
+    if amount:
+        return _moved(purse, epoch, "return", -amount)
+    return calls.draw(epoch, purse.account, purse.mode, 0, purse.settled, purse.through)
+
+
+async def recover(ctx: Context) -> None:
+    """Give back what processes that were killed had drawn and not charged."""
+    for epoch in await calls.unclosed(ctx.store):
+        rows = await calls.allowances_of(ctx.store, epoch)
+        least = min((row[5] for row in rows), default=0)
+        charged = await calls.charged_after(ctx.store, epoch, least)
+        steps: list[Step] = []
+        for _, account, mode, drawn, settled, through in rows:
+            settled += sum(row[3] for row in charged if row[:2] == (account, mode) and row[2] > through)
+            left = drawn - settled
+            last = max((row[2] for row in charged if row[:2] == (account, mode)), default=through)
+            if left:
+                steps.append(accounts.entry(account, mode, "return", left, work=f"allowance/{epoch}"))
+                steps.append(accounts.add(account, mode, left))
+            steps += calls.draw(epoch, account, mode, -left, settled, max(last, through))
+        await ctx.store.write(*steps, calls.close_epoch(epoch))
