@@ -32,13 +32,15 @@ class Books:
         balance = self.balance and other.balance
         return Books(self.answers + other.answers, self.charges + other.charges, balance, said)
 
-    def row(self, what: str, seen: int | None = None) -> Row:
-        """`seen`: how many answers the clients had read to their end when they were stopped."""
-        read = f"{seen:,} of them read to the end by the clients; " if seen is not None else ""
+    def row(self, what: str, seen: int, cut: int = 0) -> Row:
+        """`seen`: how many answers clients read to their end; `cut`: how many clients at most were stopped before that,
+        and may have been charged for an answer that did not begin."""
+        missing = max(self.answers - self.charges, seen - self.charges, 0)
+        surplus = max(self.charges - self.answers - cut, 0)
         return Row(
-            f"{what}: answers without a charge on disk",
-            abs(self.answers - self.charges) if self.balance else max(1, abs(self.answers - self.charges)),
-            f"{self.answers:,} answered with 200, {read}{self.charges:,} charges on disk",
+            f"{what}: answers not charged, or twice",
+            max(missing + surplus, int(not self.balance)),
+            f"{seen:,} read to the end, {self.answers:,} answered with 200, {self.charges:,} charges on disk",
             f"penstock ledger check: {self.said}",
             at_most=0,
         )

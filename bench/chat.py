@@ -108,7 +108,7 @@ def measure(folder: Path) -> Iterator[Row]:
     yield _p99_row(ours[16], peer[16])
     yield _added_row(ours[1], peer[1])
     yield _times_row(ours[64], theirs)
-    yield books.checked(data, answers, charges).row("chat", sum(seen))
+    yield books.checked(data, answers, charges).row("chat", sum(seen), cut=len(seen) * max(CLIENTS))
 
 
 def _at_each(load: wrk.Load, pid: int, seen: list[int] | None = None, clients: tuple[int, ...] = CLIENTS) -> Results:

@@ -1,7 +1,7 @@
 """`python -m bench.reader`, a `Reading` as JSON on standard input: keeps so many streams open, counts what comes.
 
 It finds chunks by the vendor's mark and parses nothing; one stream in sixteen is timed. A stream that ends is followed
-by the next on its connection. One that is refused or breaks is not: it is missing in `open`.
+by the next on its connection. One that is refused or breaks is not, and counts as lost.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -18,33 +19,36 @@ import uvloop
 
 from bench import machine
 from bench.machine import Span, spanning
-from bench.vendor import CHUNKS, DIGITS, MARK
+from bench.vendor import DIGITS, MARK
 
 TIMED_ONE_IN = 16
-OPEN_WITHIN_S, SETTLES_S = 30.0, 1.0
+MOST_S, SETTLES_S = 30.0, 1.0
 LAST = b"\r\n0\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Reading:
+    """`ramp_s`: the streams are opened evenly over so long."""
+
     port: int
     path: str
     key: str
     body: str
     streams: int
-    pace_ms: int
+    ramp_s: float
     seconds: float = 10.0
 
 
 @dataclass(frozen=True)
 class Read:
-    """`begun` counts the answers of the whole run; the rest is of the measured time. `open`: at its end; `why` is the
-    beginning of what the last refusal said; `busy` the part of its core that the reader used itself."""
+    """`chunks` came in the measured time; `open`: streams on their way at its end. `ended` and `lost` are of the whole
+    run; `why` is what the last refusal said, `busy` the part of its core that the reader used itself."""
 
     seconds: float
     chunks: int
     open: int
-    begun: int
+    ended: int
+    lost: int
     p50_ms: float
     p99_ms: float
     busy: float
@@ -77,17 +81,19 @@ def read(reading: Reading, pid: int) -> Read:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(asdict(reading)))
         process.stdin.close()
-        process.stdout.readline()  # all are open
+        process.stdout.readline()  # all are open: now it measures
         with spanning(pid) as span:
-            said = process.stdout.readline()
+            process.stdout.readline()
+        said = process.stdout.readline()
     return Read(**json.loads(said), span=span)
 
 
 class Tally:
     def __init__(self) -> None:
-        self.chunks = self.open = self.begun = 0
+        self.chunks = self.open = self.asked = self.begun = self.ended = self.lost = 0
         self.delays_us: list[int] = []
         self.why = ""
+        self.over = False
 
 
 class Stream(asyncio.Protocol):
@@ -96,20 +102,20 @@ class Stream(asyncio.Protocol):
     def __init__(self, tally: Tally, request: bytes, *, timed: bool) -> None:
         self._tally, self._request, self._timed = tally, request, timed
         self._tail = b""
-        self._fresh = True
-        self._open = False
+        self._asked = self._begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
+        self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._open:
-            self._tally.open -= 1
+        if self._asked:
+            self._tally.lost += 1
+            self._tally.open -= self._begun
             self._tally.why = self._tally.why or f"a stream broke off ({exc or 'closed by the server'})"
 
     def data_received(self, data: bytes) -> None:
-        if self._fresh and not self._begin(data):
+        if not self._begun and not self._begin(data):
             return
         count = data.count(MARK)
         self._tally.chunks += count
@@ -117,19 +123,25 @@ class Stream(asyncio.Protocol):
             self._time(data)
         self._tail = data[-len(LAST) :] if len(data) >= len(LAST) else (self._tail + data)[-len(LAST) :]
         if self._tail == LAST:
-            self._fresh = True
-            self._transport.write(self._request)
+            self._asked = self._begun = False
+            self._tally.open -= 1
+            self._tally.ended += 1
+            if not self._tally.over:
+                self._ask()
+
+    def _ask(self) -> None:
+        self._asked = True
+        self._tally.asked += 1
+        self._transport.write(self._request)
 
     def _begin(self, data: bytes) -> bool:
         if not data.startswith(b"HTTP/1.1 200"):
             self._tally.why = data[:300].decode("latin-1")
             self._transport.close()
             return False
-        self._fresh = False
+        self._begun = True
         self._tally.begun += 1
-        if not self._open:
-            self._open = True
-            self._tally.open += 1
+        self._tally.open += 1
         return True
 
     def _time(self, data: bytes) -> None:
@@ -142,37 +154,42 @@ class Stream(asyncio.Protocol):
 
 
 async def _read(reading: Reading) -> None:
-    tally, loop = Tally(), asyncio.get_running_loop()
-    tries = await _open_all(tally, reading)
-    until = loop.time() + OPEN_WITHIN_S
-    while tally.open < reading.streams and not tally.why and loop.time() < until:
-        await asyncio.sleep(0.05)
+    tally = Tally()
+    made = await _open_all(tally, reading)
+    await _until(lambda: tally.begun >= reading.streams or bool(tally.why))
     await asyncio.sleep(SETTLES_S)
-    _say({"open": tally.open})
+    _say({})
     chunks, began, cpu = tally.chunks, time.monotonic(), time.process_time()
     tally.delays_us.clear()
     await asyncio.sleep(reading.seconds)
     seconds = time.monotonic() - began
     delays = sorted(tally.delays_us) or [0]
-    _say(
-        {
-            "seconds": seconds,
-            "chunks": tally.chunks - chunks,
-            "open": tally.open,
-            "begun": tally.begun,
-            "p50_ms": delays[len(delays) // 2] / 1000,
-            "p99_ms": delays[len(delays) * 99 // 100] / 1000,
-            "busy": (time.process_time() - cpu) / seconds,
-            "why": tally.why,
-        }
-    )
-    for transport in tries:
+    said = {
+        "seconds": seconds,
+        "chunks": tally.chunks - chunks,
+        "open": tally.open,
+        "p50_ms": delays[len(delays) // 2] / 1000,
+        "p99_ms": delays[len(delays) * 99 // 100] / 1000,
+        "busy": (time.process_time() - cpu) / seconds,
+    }
+    _say({})
+    tally.over = True
+    await _until(
+        lambda: tally.ended + tally.lost >= tally.asked
+    )  # every answer to its end, so that it can be told what was charged
+    _say(said | {"ended": tally.ended, "lost": tally.lost, "why": tally.why})
+    for transport in made:
         transport.abort()
     await asyncio.sleep(0.2)
 
 
+async def _until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + MOST_S
+    while not true() and time.monotonic() < until:
+        await asyncio.sleep(0.05)
+
+
 async def _open_all(tally: Tally, reading: Reading) -> list[asyncio.Transport]:
-    """Over the time that one stream takes, so that as many end as begin at any time."""
     head = (
         f"POST {reading.path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {reading.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(reading.body)}\r\n\r\n"
@@ -180,7 +197,7 @@ async def _open_all(tally: Tally, reading: Reading) -> list[asyncio.Transport]:
     request = (head + reading.body).encode()
     loop, began, made = asyncio.get_running_loop(), time.monotonic(), []
     for number in range(reading.streams):
-        due = began + number / reading.streams * CHUNKS * reading.pace_ms / 1000
+        due = began + number / reading.streams * reading.ramp_s
         if due > time.monotonic():
             await asyncio.sleep(due - time.monotonic())
         timed = number % TIMED_ONE_IN == 0

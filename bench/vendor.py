@@ -1,4 +1,4 @@
-"""`python -m bench.vendor PORT PACE_MS`: an upstream that streams every answer, a chunk each `PACE_MS` and stream.
+"""`python -m bench.vendor PORT PACE_MS CHUNKS`: an upstream that streams every answer, a chunk each `PACE_MS`.
 
 Every chunk tells when it was sent, in microseconds of the machine's monotonic clock, after `MARK`, which occurs nowhere
 else: so a reader of any gateway's stream can count chunks and tell how long each was on its way.
@@ -19,7 +19,6 @@ import uvloop
 from bench import machine
 from bench.ports import free_port
 
-CHUNKS = 64
 MARK, DIGITS = b"@", 16
 _EVENT = (
     b'data: {"id":"chatcmpl-C5x0f2N8m1q7bZ4r9sTUvW3yKjLh","object":"chat.completion.chunk","created":1763740800,'
@@ -48,7 +47,8 @@ class Wheel:
     """Streams in slots, a millisecond each; each time a slot comes round its streams get a chunk. New ones go where
     the fewest are, so that the load is even."""
 
-    def __init__(self, pace_ms: int) -> None:
+    def __init__(self, pace_ms: int, chunks: int) -> None:
+        self.chunks = chunks
         self._slots: list[set[Stream]] = [set() for _ in range(pace_ms)]
         self._began, self._at = time.monotonic(), 0
 
@@ -87,7 +87,7 @@ class Stream(asyncio.Protocol):
         if not found or len(body) < (int(length[1]) if length else 0):
             return
         self._got = b""
-        self._left = CHUNKS
+        self._left = self._wheel.chunks
         self._transport.write(HEAD)
         self._wheel.add(self)
 
@@ -101,8 +101,8 @@ class Stream(asyncio.Protocol):
             self._transport.write(chunk + END)
 
 
-async def _serve(port: int, pace_ms: int) -> None:
-    wheel = Wheel(pace_ms)
+async def _serve(port: int, pace_ms: int, chunks: int) -> None:
+    wheel = Wheel(pace_ms, chunks)
     wheel.turn()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Stream(wheel), "127.0.0.1", port, backlog=4096)
@@ -112,10 +112,11 @@ async def _serve(port: int, pace_ms: int) -> None:
 class Vendor:
     """It as a process on the load's core."""
 
-    def __init__(self, pace_ms: int) -> None:
+    def __init__(self, pace_ms: int, chunks: int) -> None:
+        self.pace_ms, self.chunks = pace_ms, chunks
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "bench.vendor", str(self.port), str(pace_ms)]
+        command = [sys.executable, "-m", "bench.vendor", str(self.port), str(pace_ms), str(chunks)]
         self.process = subprocess.Popen(command, preexec_fn=lambda: machine.pin(machine.LOAD_CORE))
 
     def __enter__(self) -> Self:
@@ -134,4 +135,4 @@ class Vendor:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(_serve(*map(int, sys.argv[1:])))

@@ -97,7 +97,9 @@ def _cell(column: str, value: Any) -> str:
         return "[dim]–[/]"
     if column in ("hold", "charge", "amount", "live", "test", "balance") and isinstance(value, int):
         return f"{value / 1e6:,.6f}".rstrip("0").rstrip(".")
-    if isinstance(value, list | dict):
+    if isinstance(value, dict):
+        return ", ".join(f"{amount:,} {name.removesuffix('_token')}" for name, amount in value.items())
+    if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value).replace("[", "\\[")
 

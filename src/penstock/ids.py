@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -26,19 +27,23 @@ def _dice() -> Iterator[tuple[int, str]]:
 
 
 def _shake() -> None:
-    """Fresh dice: also for a forked child, which must not roll what its parent rolls."""
-    global _random
-    _random = _dice().__next__
+    """Fresh dice for every thread: also for a forked child, which must not roll what its parent rolls."""
+    global _own
+    _own = threading.local()
 
 
-_random: Callable[[], tuple[int, str]]
+_own: threading.local
 _shake()
 os.register_at_fork(after_in_child=_shake)
 
 
 def new_id() -> str:
     """A new id: 48 bits of milliseconds, 80 random ones, as 26 characters; the last is one of `048cgmrw`."""
-    two, letters = _random()
+    try:
+        two, letters = _own.roll()
+    except AttributeError:
+        _own.roll = _dice().__next__
+        two, letters = _own.roll()
     return _heads(time.time_ns() // 1_000_000)[two] + letters
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from penstock.access import Keys, Limits
 from penstock.calls.pulse import Pulse
-from penstock.canonical.commands import Fetch
+from penstock.canonical.commands import Call, Fetch
 from penstock.canonical.task import TaskId
 from penstock.canonical.who import Caller
 from penstock.console import pages
@@ -206,6 +206,13 @@ class App:
         if scope["type"] != "http":
             return None
         exchange = Exchange(self.ctx, scope, receive, send)
+        try:
+            await self._exchange(exchange, scope, receive)
+        except asyncio.CancelledError:
+            if not exchange.left:
+                raise
+
+    async def _exchange(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
         if exchange.method == "OPTIONS" and exchange.preflight():
             return await exchange.write(Outgoing(204))
         found = self.router.find(scope["path"])
@@ -250,6 +257,8 @@ class App:
         elif exchange.method not in ("GET", "HEAD"):
             http.body = await exchange.body(self.ctx.settings.max_body)
         command = route.read(dialect, http)
+        if isinstance(command, Call) and command.stream:
+            exchange.watch()
         if isinstance(command, Fetch):
             return await self._fetch(dialect, route, caller, command, http)
         return route.write(dialect, await perform(self.ctx, caller, command), http)
@@ -291,13 +300,14 @@ class App:
 class Exchange:
     """One request and its reply."""
 
-    __slots__ = ("_ctx", "_gone", "_receive", "_send", "headers", "id", "method", "scope")
+    __slots__ = ("_ctx", "_receive", "_send", "headers", "id", "left", "method", "scope")
 
     def __init__(self, ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
         self._ctx, self.scope, self._receive, self._send = ctx, scope, receive, send
         self.method: str = scope["method"]
         self.headers = Headers(scope["headers"])
         self.id = request_id()
+        self.left = False
 
     def incoming(self, path: dict[str, str], links: Links) -> Incoming:
         query = self.scope["query_string"].decode("latin-1")
@@ -370,18 +380,8 @@ class Exchange:
         words, if it has any."""
         stream = out.stream
         assert stream is not None
-        task, pulse, left = asyncio.current_task(), self._ctx.of(Pulse), False
-
-        def leave() -> None:
-            nonlocal left
-            left = True
-            if task is not None:
-                task.cancel()
-
-        on_lost = self.scope.get("penstock.on_lost")
-        if on_lost is not None:
-            on_lost(leave)
-        beats = Beats(self._send, out.beat, self._ctx.settings.beat_s)
+        beats, pulse = Beats(self._send, out.beat, self._ctx.settings.beat_s), self._ctx.of(Pulse)
+        self.watch()
         if out.beat:
             pulse.watch(beats.look)
         try:
@@ -393,18 +393,23 @@ class Exchange:
             if out.broken is None:
                 raise
             await self._send({"type": "http.response.body", "body": out.broken(error), "more_body": True})
-        except asyncio.CancelledError:
-            if not left or task is None:
-                raise
-            task.uncancel()
         finally:
             pulse.leave(beats.look)
-            if on_lost is not None:
-                on_lost(None)
             if hasattr(stream, "aclose"):
                 await stream.aclose()
-        if not left:
-            await self._send({"type": "http.response.body", "body": b""})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def watch(self) -> None:
+        """From now on, this task is cancelled when the client leaves; `left` tells that it was so."""
+        on_lost, task = self.scope.get("penstock.on_lost"), asyncio.current_task()
+
+        def leave() -> None:
+            if task is not None and not self.left:
+                self.left = True
+                task.cancel()
+
+        if on_lost is not None and not self.left:
+            on_lost(leave)
 
     # CORS
 

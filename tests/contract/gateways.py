@@ -75,6 +75,10 @@ class Gateways:
         models = {role: f"{role}-{server}" for role in (*MODELS, "fragile")}
         return {"url": self.before.url, "key": self.live_key, "slow_key": self.slow_live_key, **models}
 
+    def imbalances(self) -> list[str]:
+        """What is wrong with the books of either, once the last calls are settled."""
+        return [words for live in (self.behind, self.before) for words in operator(live, "ledger.check")]
+
     def log_tail(self, server: str) -> str:
         return (self.behind if server in OWN else self.before).log_tail()
 

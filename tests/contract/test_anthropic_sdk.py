@@ -25,3 +25,9 @@ def test_anthropic_client(
     client: str, server: str, mode: str, scenario: str, drive_chat: Callable[[str], Drive], chat_gateways: Gateways
 ) -> None:
     drive_chat(client).check(server, scenario, mode, lambda: chat_gateways.log_tail(server))
+
+
+def test_the_books_balance(drive_chat: Callable[[str], Drive], chat_gateways: Gateways) -> None:
+    for client in DRIVEN:
+        drive_chat(client)
+    assert chat_gateways.imbalances() == []

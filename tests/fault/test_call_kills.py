@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from tests.fault.stage import PLUGINS, Answer, Gateway, Stage
-from tests.fault.test_calls import PRICE, TOPUP, ask, build, channel, request
+from tests.fault.stage import PLUGINS, Answer, Gateway, Stage, until
+from tests.fault.test_calls import FIRST, HALF, PRICE, TOPUP, ask, build, channel, charge, request
 from tests.live import Live
-from tests.rigs.chatting import COMPLETION, PROMPT, Chatting
+from tests.rigs.chatting import COMPLETION, PROMPT, STREAM, Chatting
 from tests.rigs.counting import ROOT, Counting
 
 SLOWLY = f"{PLUGINS['PENSTOCK_PLUGINS']},tests.rigs.slow_disk"
@@ -151,6 +151,28 @@ def wrong(clients: Clients, gateway: Gateway, chatting: Chatting) -> list[str]:
     if gateway.balance() != TOPUP - sum(row[1] for row in rows):
         found.append(f"{gateway.balance()} is left")
     return found + gateway.errors_in_the_books()
+
+
+# ── a gentle end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_that_is_asked_to_end_settles_what_streams(tmp_path: Path, chatting: Chatting) -> None:
+    chatting.script("gentle", "m", STREAM + FIRST, 30.0)
+    stage = build(tmp_path / "stage", [channel(chatting, "gentle", "m")], ["m"])
+    gateway = stage.gateway(tmp_path / "live", shutdown_s="1", plugins=SLOWLY)
+    gateway.prefix = "/v1"
+    with ThreadPoolExecutor(1) as pool, gateway.live:
+        streaming = pool.submit(ask, gateway, "m", stream=True)
+        until(lambda: chatting.at("m") or None, 5, "the stream")
+        time.sleep(0.2)
+        assert gateway.live.stop() == 0
+        streaming.exception(10)
+    units, amount, estimated = charge(HALF, request("m", stream=True), estimated=True)
+    ((written, *paid),) = gateway.rows("SELECT units, amount, estimated FROM charges")
+    assert (json.loads(written), *paid) == (units, amount, estimated)
+    assert gateway.rows("SELECT count(*) FROM epochs WHERE closed_at IS NULL") == [(0,)]
+    assert gateway.balance() == TOPUP - amount
+    assert gateway.errors_in_the_books() == []
 
 
 # ── at named moments ──────────────────────────────────────────────────────────────────────────────────────────────────

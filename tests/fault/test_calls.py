@@ -21,6 +21,7 @@ from penstock import gateway as penstock
 from penstock.config import load
 from penstock.store import accounts
 from tests.fault.stage import Answer, Gateway, Stage, side_by_side, until
+from tests.live import Live
 from tests.rigs.chatting import (
     COMPLETION,
     DONE,
@@ -55,6 +56,7 @@ class Story:
     """One call: what its upstreams do, the second is there for when the first fails, and what must come of it.
 
     `units` None: no charge. `asked`: how many upstreams; 0: all. `counted`: the client asks for the chunk that counts.
+    The client speaks OpenAI's words whatever its `vendors` speak.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Story:
     says: str = ""
     asked: int = 0
     counted: bool = True
+    vendors: tuple[str, ...] = ("openai", "openai")
 
     def __str__(self) -> str:
         return self.name
@@ -87,11 +90,11 @@ def streamed(*rest: bytes) -> bytes:
     return STREAM + FIRST + LAST + b"".join(rest)
 
 
-def bitwise(stream: bytes) -> bytes:
-    """The same chunked body in chunks of a byte."""
-    _, plain = stream.split(b"\r\n\r\n", 1)
-    pieces = plain.split(b"\r\n")[1::2]
-    return STREAM + b"".join([part(bytes([byte])) for byte in b"".join(pieces)]) + END
+def rechunked(stream: bytes, size: int) -> bytes:
+    """The same stream in chunks of so many bytes, without the last, empty one."""
+    _, body = stream.split(b"\r\n\r\n", 1)
+    plain = b"".join(body.split(b"\r\n")[1::2])
+    return STREAM + b"".join([part(plain[at : at + size]) for at in range(0, len(plain), size)])
 
 
 GOOD, GOOD_STREAM = answered(usage(PROMPT, COMPLETION)), streamed(STOP, COUNTED, DONE, END)
@@ -134,7 +137,7 @@ STREAMED = [
     Story("good", ([GOOD_STREAM],), USUAL, says="[DONE]"),
     Story("not-asked-to-count", ([GOOD_STREAM],), USUAL, says="[DONE]", counted=False),
     Story("dripping", ([STREAM, *DRIP, STOP + COUNTED + DONE + END],), USUAL, says="[DONE]"),
-    Story("in-bytes", ([bitwise(GOOD_STREAM)],), USUAL, says="[DONE]"),
+    Story("in-bytes", ([rechunked(GOOD_STREAM, 1) + END],), USUAL, says="[DONE]"),
     Story("counted-twice", ([streamed(STOP, LESS, COUNTED, DONE, END)],), USUAL, says="[DONE]"),
     Story("counted-all-along", ([streamed(LESS, STOP, LESS), 0.1, COUNTED + DONE + END],), USUAL, says="[DONE]"),
     Story("uncounted", ([streamed(STOP, DONE, END)],), SAID, True, says="[DONE]"),
@@ -153,10 +156,17 @@ STREAMED = [
     Story("reset-midway", ([STREAM + FIRST, 0.1, HANG_UP], [GOOD_STREAM]), HALF, True, says=BROKE_OFF, asked=1),
     Story("silent-midway", ([STREAM + FIRST, 5.0], [GOOD_STREAM]), HALF, True, says=SILENT, asked=1),
     Story("fails-midway", ([STREAM + FIRST, 0.1, FAILS], [GOOD_STREAM]), HALF, True, says=BUSY, asked=1),
+    Story(
+        "all-at-once-and-reset",
+        ([rechunked(streamed(STOP, COUNTED), 10_000), 0.2, HANG_UP], [streamed(STOP, DONE, END)]),
+        SAID,
+        True,
+        says="[DONE]",
+    ),
     Story("fails-at-once", ([STREAM + FAILS], [GOOD_STREAM]), USUAL, says="[DONE]"),
     Story("closed-after-the-count", ([streamed(STOP, COUNTED), 0.1],), USUAL, says=BROKE_OFF),
     Story("html-alone", ([head(kind="text/html") + HTML],), status=502),
-    Story("garbage-alone", ([STREAM + event(b"{nonsense") + END],), NONE_SAID, True, says=BROKE_OFF),
+    Story("garbage-alone", ([STREAM + event({"hello": "there"}) + END],), NONE_SAID, True, says=BROKE_OFF),
     Story("redirect-alone", ([whole(b"", 307, location="/elsewhere")],), status=502),
 ]
 STATUSES = {400: 400, 401: 503, 402: 503, 403: 503, 404: 502, 429: 503, 500: 502, 503: 503, 529: 503}
@@ -174,11 +184,55 @@ def refusals(good: bytes) -> Iterator[Story]:
         yield Story(f"{status}-page-alone", ([whole(HTML, status, kind="text/html")],), status=told)
 
 
+CLAUDE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted"}
+HEARD = {"input_tokens": 10, "cache_read_input_tokens": 6}
+CLAUDES = {"input_token": 10, "cached_token": 6, "output_token": 20}
+CLAUDE_BEGINS = STREAM + event(
+    {"type": "message_start", "message": {**CLAUDE, "content": [], "usage": {**HEARD, "output_tokens": 1}}}
+)
+CLAUDE_BEGINS += event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+CLAUDE_BEGINS += event(
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "A weir, at dusk: "}}
+)
+CLAUDE_COUNTS = event(
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {**HEARD, "output_tokens": 20}}
+)
+CLAUDE_ENDS = event({"type": "content_block_stop", "index": 0}) + CLAUDE_COUNTS + event({"type": "message_stop"}) + END
+CLAUDE_WHOLE = whole(
+    {
+        **CLAUDE,
+        "content": [{"type": "text", "text": TEXT}],
+        "stop_reason": "end_turn",
+        "usage": {**HEARD, "output_tokens": 20},
+    }
+)
+CLAUDE_FAILS = event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+CUT = {"input_token": 10, "cached_token": 6, "output_token": 5}
+"""The vendor had counted one token of what it said."""
+CLAUDE_REFUSES = whole({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 529)
+
+TRANSLATED = [
+    Story("whole", ([CLAUDE_WHOLE],), CLAUDES, says=TEXT),
+    Story("whole-elsewhere", ([CLAUDE_REFUSES], [GOOD]), USUAL, says=TEXT, vendors=("anthropic", "openai")),
+    Story("whole-from-elsewhere", ([HANG_UP], [CLAUDE_WHOLE]), CLAUDES, says=TEXT, vendors=("openai", "anthropic")),
+    Story("stream", ([CLAUDE_BEGINS, 0.1, CLAUDE_ENDS],), CLAUDES, stream=True, says="[DONE]"),
+    Story("stream-closed-midway", ([CLAUDE_BEGINS, 0.1],), CUT, True, stream=True, says=BROKE_OFF),
+    Story("stream-fails-midway", ([CLAUDE_BEGINS, 0.1, CLAUDE_FAILS],), CUT, True, stream=True, says=BUSY),
+]
+
 STORIES = [replace(story, name=f"whole-{story}") for story in (*WHOLE, *refusals(GOOD))]
 STORIES += [replace(story, name=f"stream-{story}", stream=True) for story in (*STREAMED, *refusals(GOOD_STREAM))]
+STORIES += [
+    replace(story, name=f"claude-{story}", vendors=("anthropic",) if len(story.scripts) == 1 else story.vendors)
+    for story in TRANSLATED
+]
 
 
 # ── the stage ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+ANY = ("m", "absurd", "below-zero")
+"""Models of single tests."""
 
 
 def build(folder: Path, channels: Iterable[Mapping[str, Any]], models: Iterable[str], usd: float = 1000.0) -> Stage:
@@ -194,9 +248,11 @@ def build(folder: Path, channels: Iterable[Mapping[str, Any]], models: Iterable[
     return stage
 
 
-def channel(upstream: Chatting, account: str, *models: str, priority: int = 0) -> dict[str, Any]:
-    base_url = upstream.base_url(account)
-    return {"name": account, "provider": "openai", "base_url": base_url, "models": models, "priority": priority}
+def channel(
+    upstream: Chatting, account: str, *models: str, priority: int = 0, vendor: str = "openai"
+) -> dict[str, Any]:
+    base_url = upstream.base_url(account) + ("/v1" if vendor == "openai" else "")
+    return {"name": account, "provider": vendor, "base_url": base_url, "models": models, "priority": priority}
 
 
 @pytest.fixture(scope="module")
@@ -208,12 +264,13 @@ def chatting() -> Iterator[Chatting]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, chatting: Chatting) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("calls")
-    channels = [channel(chatting, "any", "leaving-*", "m")]
+    channels = [channel(chatting, "any", "leaving-*", *ANY)]
     for story in STORIES:
         for place, script in enumerate(story.scripts):
             chatting.script(f"{story}-{place}", str(story), *script)
-            channels.append(channel(chatting, f"{story}-{place}", str(story), priority=-place))
-    stage = build(folder / "stage", channels, ["m", *[f"leaving-{case}" for case in LEAVING], *map(str, STORIES)])
+            vendor = story.vendors[place]
+            channels.append(channel(chatting, f"{story}-{place}", str(story), priority=-place, vendor=vendor))
+    stage = build(folder / "stage", channels, [*ANY, *[f"leaving-{case}" for case in LEAVING], *map(str, STORIES)])
     made = stage.gateway(
         folder / "live", first_byte_timeout_s=f"{FIRST_BYTE_S}", idle_timeout_s=f"{IDLE_S}", call_timeout_s=f"{CALL_S}"
     )
@@ -278,6 +335,7 @@ def tell(story: Story, gateway: Gateway, chatting: Chatting) -> None:
     assert story.says in answer.raw.decode(), answer.raw
     if story.status != 200:
         is_refusal(answer)
+        assert "429-alone" not in str(story) or answer.headers["retry-after"] == "7"
     elif story.stream:
         is_stream(answer, has_error=story.says.startswith('"code"'))
         assert story.counted or b'"usage"' not in answer.raw
@@ -329,8 +387,8 @@ class Leaving:
 
 LEAVING = [
     Leaving("before-a-whole-answer", [1.0, GOOD], b"", USUAL, False, stream=False, closes=False),
-    Leaving("before-the-head", [0.8, STREAM + FIRST, 8.0], b"", HALF, True),
-    Leaving("after-the-head", [STREAM, 0.8, FIRST, 8.0], b"", HALF, True),
+    Leaving("before-the-head", [0.8, STREAM + FIRST, 8.0], b"", NONE_SAID, True),
+    Leaving("after-the-head", [STREAM, 0.8, FIRST, 8.0], b"", NONE_SAID, True),
     Leaving("midway", [STREAM + FIRST, 8.0], b"weir", HALF, True),
     Leaving("after-the-count", [streamed(STOP, COUNTED), 8.0], b"dusk", USUAL, False),
 ]
@@ -391,8 +449,50 @@ def test_a_key_has_so_many_calls_at_once(gateway: Gateway, chatting: Chatting) -
         assert refused.headers["retry-after"]
 
 
-def as_key(gateway: Gateway, key: str) -> Gateway:
-    return Gateway(gateway.live, key, prefix=gateway.prefix)
+def as_key(gateway: Gateway, key: str, prefix: str = "/v1") -> Gateway:
+    return Gateway(gateway.live, key, prefix=prefix)
+
+
+def test_who_leaves_gives_the_place_free(gateway: Gateway, chatting: Chatting) -> None:
+    theirs = as_key(gateway, gateway.live.keys("single", mode="live", options=("--concurrency", "1"))["key"])
+    chatting.script("any", "single", STREAM + FIRST, 8.0)
+    for _ in range(2):
+        leave(theirs, request("m", "single", stream=True), b"weir", 0.0)
+        until(lambda: ask(theirs, "m").status == 200 or None, 5, "a free place")
+
+
+# ── figures that make no sense ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("tokens", [10**30, 1e300])
+def test_a_vendor_that_counts_nonsense_gets_no_more_than_was_held(
+    gateway: Gateway, chatting: Chatting, tokens: float, *, stream: bool
+) -> None:
+    tag, counted = f"absurd-{tokens}-{stream}", usage(PROMPT, 1) | {"completion_tokens": tokens}
+    chatting.script("any", tag, streamed(STOP, counting(counted), DONE, END) if stream else answered(counted))
+    body = request("absurd", tag, stream=stream, max_tokens=100)
+    assert gateway.ask("POST", "/chat/completions", body).status == 200
+    hold = len(body) * PRICE["input_token"] + 100 * PRICE["reasoning_token"]
+    paid = gateway.rows("SELECT amount, uncovered FROM charges WHERE model = 'absurd' ORDER BY id DESC LIMIT 1")
+    assert paid[0][0] == hold
+    assert paid[0][1] > 0
+
+
+def test_a_bound_below_zero_makes_no_money(gateway: Gateway, chatting: Chatting) -> None:
+    chatting.script("any", "below-zero", GOOD)
+    said = {"contents": [{"role": "user", "parts": [{"text": "below-zero"}]}]}
+    bound = {"maxOutputTokens": -1_000_000, "candidateCount": -5}
+    theirs = as_key(gateway, str(gateway.key), prefix="/v1beta/models")
+    theirs.ask("POST", "/below-zero:generateContent", said | {"generationConfig": bound})
+    assert gateway.rows("SELECT count(*) FROM charges WHERE amount < 0") == [(0,)]
+    assert charges(gateway, "below-zero") in ([], [charge(USUAL, b"", estimated=False)])
+
+
+def test_a_price_by_the_run(gateway: Gateway, chatting: Chatting) -> None:
+    gateway.live.cli("prices", "set", "leaving-run", "--run", "0.005", "--line", "output_token=0.000002")
+    assert ask(gateway, "leaving-run").status == 200
+    assert charges(gateway, "leaving-run") == [(USUAL, 5000 + 2 * COMPLETION, False)]
 
 
 # ── money for so much and no more ─────────────────────────────────────────────────────────────────────────────────────
@@ -402,8 +502,24 @@ AFFORDED, ASKED, TOKENS, MICROS = 100, 200, 100, 10
 EACH = TOKENS * MICROS
 
 
-def test_200_parallel_calls_on_money_for_100(tmp_path: Path, chatting: Chatting) -> None:
-    made = on_money_for_100(tmp_path, chatting)
+@pytest.fixture(scope="module")
+def money(tmp_path_factory: pytest.TempPathFactory, chatting: Chatting, upstream: Counting) -> Stage:
+    """As an operator sets it up, through the command line."""
+    chatting.script("money", "", 0.5, whole(completion(TEXT, usage(PROMPT, TOKENS))))
+    upstream.control("mixed", duration_s=0.2)
+    pictures = {"name": "pictures", "base_url": upstream.base_url("mixed"), "models": ["p/*"]}
+    folder = tmp_path_factory.mktemp("money")
+    stage = Stage.build(folder, [channel(chatting, "money", "c"), pictures], [], usd=AFFORDED / 2 * EACH / 1e6)
+    live = Live(stage.folder)
+    live.cli("accounts", "topup", "default", dollars(AFFORDED // 2 * EACH))
+    live.cli("prices", "set", "c", "--line", f"output_token={dollars(MICROS)}")
+    live.cli("prices", "set", "p/m", "--run", dollars(EACH))
+    return stage
+
+
+def test_200_parallel_calls_on_money_for_100(tmp_path: Path, money: Stage, chatting: Chatting) -> None:
+    made = money.gateway(tmp_path)
+    made.prefix = "/v1"
     with made.live:
         answers = side_by_side(lambda n: bounded(made, f"money-{n}"), range(ASKED), threads=ASKED)
         assert Counter(answer.status for answer in answers) == {200: AFFORDED, 403: ASKED - AFFORDED}
@@ -416,14 +532,9 @@ def test_200_parallel_calls_on_money_for_100(tmp_path: Path, chatting: Chatting)
     assert made.errors_in_the_books() == []
 
 
-def test_calls_and_tasks_together_never_spend_more_than_there_is(
-    tmp_path: Path, chatting: Chatting, upstream: Counting
-) -> None:
-    upstream.control("mixed", duration_s=0.2)
-    made = on_money_for_100(tmp_path, chatting, {"base_url": upstream.base_url("mixed"), "models": ["p/*"]})
-    made.live.cli("prices", "set", "p/m", "--run", dollars(EACH))
-    pictures = as_key(made, str(made.key))
-    pictures.prefix = "/replicate/v1"
+def test_calls_and_tasks_together_never_spend_more_than_there_is(tmp_path: Path, money: Stage) -> None:
+    pictures = money.gateway(tmp_path)
+    made = as_key(pictures, str(pictures.key))
 
     def one(n: int) -> tuple[str, int]:
         if n % 2:
@@ -442,17 +553,6 @@ def test_calls_and_tasks_together_never_spend_more_than_there_is(
     assert AFFORDED * 0.9 <= calls + tasks <= AFFORDED
     assert made.balance() == (AFFORDED - calls - tasks) * EACH
     assert made.errors_in_the_books() == []
-
-
-def on_money_for_100(folder: Path, chatting: Chatting, *more: Mapping[str, Any]) -> Gateway:
-    """As an operator sets it up, through the command line; not started yet."""
-    chatting.script("money", "", 0.5, whole(completion(TEXT, usage(PROMPT, TOKENS))))
-    channels = [channel(chatting, "money", "c"), *[{"name": "pictures", **given} for given in more]]
-    made = Stage.build(folder / "stage", channels, [], usd=AFFORDED / 2 * EACH / 1e6).gateway(folder / "live")
-    made.live.cli("accounts", "topup", "default", dollars(AFFORDED // 2 * EACH))
-    made.live.cli("prices", "set", "c", "--line", f"output_token={dollars(MICROS)}")
-    made.prefix = "/v1"
-    return made
 
 
 def bounded(gateway: Gateway, tag: str) -> Answer:

@@ -1,6 +1,6 @@
 """A chat upstream in a thread: writes exactly the bytes that a script asks for, and counts requests by their tag.
 
-The first segment of a path names an *account* (`http://127.0.0.1:PORT/first/v1` is a channel's base URL), the tag is
+The first segment of a path names an *account* (`http://127.0.0.1:PORT/first` begins a channel's base URL), the tag is
 the text of the last message; a script is for one tag at one account. It writes bytes as they are, heads and all, and
 waits; `HANG_UP` resets the connection. At a script's end the connection is closed.
 """
@@ -50,7 +50,7 @@ class Chatting:
         self._scripts[account, tag] = steps
 
     def base_url(self, account: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{account}/v1"
+        return f"http://127.0.0.1:{self.port}/{account}"
 
     def counts(self) -> Counter[str]:
         """Requests by tag."""

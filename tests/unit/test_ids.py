@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,3 +34,10 @@ def test_new_ones_differ_and_sort_by_time() -> None:
     made = [new_id() for _ in range(1000)]
     assert len(set(made)) == 1000
     assert all(first < each and re.fullmatch(r"[0-9a-hjkmnp-tv-z]{25}[048cgmrw]", each) for each in made)
+
+
+def test_threads_make_ids_at_once() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: [new_id() for _ in range(5000)], range(16)))
+    ids = [id for some in made for id in some]
+    assert len(set(ids)) == len(ids)

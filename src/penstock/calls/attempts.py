@@ -41,8 +41,11 @@ async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, C
         work.attempts += 1
         try:
             answer = await attempt(work, choice)
+        except asyncio.CancelledError:
+            work.accepted = True  # it may have been sent, and then it is billed, whoever has left
+            raise
         except PenstockError as error:
-            work.accepted = False
+            work.forget()
             health.failed(channel, error)
             failed = error
             if not error.tries_next:

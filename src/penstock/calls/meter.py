@@ -18,6 +18,7 @@ from penstock.canonical.events import (
     guessed_tokens,
 )
 from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Unit
+from penstock.ledger.prices import MOST
 
 SAID = (TextDelta, ReasoningDelta, ToolDelta, RefusalDelta)
 
@@ -53,7 +54,7 @@ class Meter:
         Each report of the vendor replaced what it named of earlier ones, so one that is sent twice counts once. A count
         of output that came before the end is only its beginning.
         """
-        counted = {unit: math.ceil(amount) for unit, amount in self._counted.items()}
+        counted = {unit: math.ceil(min(max(0, amount), MOST)) for unit, amount in self._counted.items()}
         knows_input = any(unit in counted for unit in INPUT_UNITS)
         knows_output = any(unit in counted for unit in OUTPUT_UNITS)
         if knows_input and (not self._answers or (knows_output and (whole or self.finished))):

@@ -63,7 +63,8 @@ def most(ctx: Context, work: Work) -> Micros:
     if work.operation is not Operation.CHAT:
         return rule.most_tokens(input_tokens, 0)
     assumed = ctx.settings.longest_answer
-    answered = call.most_tokens or min(context or assumed, assumed)
+    bound = max(0, call.most_tokens or 0)  # one below zero would be a hold, and a charge, below zero
+    answered = bound or min(context or assumed, assumed)
     return rule.most_tokens(input_tokens, min(answered, LONGEST) * min(max(1, call.choices), MOST_CHOICES))
 
 

@@ -20,6 +20,7 @@ from penstock.formats._base import Asked, Format, Operation
 from penstock.formats._installed import formats
 from penstock.ids import new_id
 from penstock.ledger import Allowances, Hold, Rule
+from penstock.routing import Health
 
 ANSWERING = frozenset({Operation.CHAT})
 ALWAYS = frozenset({Unit.INPUT_TOKEN, Unit.OUTPUT_TOKEN})
@@ -31,7 +32,7 @@ class Work:
 
     __slots__ = (
         *("accepted", "asked", "attempts", "began", "call", "caller", "closed", "ctx", "deployment"),
-        *("draining", "dropped", "first", "format", "heard", "hold", "meter", "operation", "rule", "size"),
+        *("draining", "dropped", "first", "format", "heard", "hold", "meter", "operation", "place", "rule", "size"),
     )
 
     def __init__(self, ctx: Context, caller: Caller, call: Call, format: Format) -> None:
@@ -43,7 +44,7 @@ class Work:
         self.began = time.perf_counter()
         self.size: Size = measure(call.body)
         self.asked = Asked(call.model, new_id(), now() // 1_000_000_000, call.stream, call.options)
-        self.meter = Meter(answers=self.operation in ANSWERING)
+        self.meter = self._new_meter()
         self.rule: Rule | None = None
         self.hold: Hold | None = None
         self.deployment: Deployment | None = None
@@ -52,13 +53,35 @@ class Work:
         self.first = 0.0
         self.accepted = False
         self.closed = False
+        self.place = ""
         self.draining: asyncio.Task[bool] | None = None
         self.heard: list[bytes] = []
+
+    def _new_meter(self) -> Meter:
+        return Meter(answers=self.operation in ANSWERING)
+
+    def forget(self) -> None:
+        """An attempt came to nothing: what was seen of it does not count."""
+        self.accepted = False
+        self.meter = self._new_meter()
+
+    def take_place(self) -> None:
+        """One of those that the deployment's channel has, where they are bounded."""
+        channel = self.deployment.channel if self.deployment else None
+        if channel is not None and channel.concurrency is not None:
+            self.ctx.of(Health).take(channel)
+            self.place = channel.id
+
+    def free_place(self) -> None:
+        if self.place:
+            self.ctx.of(Health).free(self.place)
+            self.place = ""
 
     def release(self, outcome: str) -> None:
         """Nothing came of it that anybody could bill."""
         if not self.closed:
             self.closed = True
+            self.free_place()
             if self.hold is not None:
                 self.ctx.of(Allowances).release(self.hold)
             self._note(self.ctx.of(Allowances).next_id(), outcome, {}, 0, estimated=False)
@@ -70,6 +93,7 @@ class Work:
         if self.hold is None or self.rule is None:
             return self.release(outcome)
         self.closed = True
+        self.free_place()
         self.ctx.faults.reach("call.answered")
         counted, estimated = self.meter.usage(self.size, whole=whole)
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}

@@ -17,6 +17,8 @@ from penstock.canonical.usage import Micros, Unit
 FILE = Path(__file__).parent / "language.json"
 SNAPSHOT = re.compile(r"([-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest|preview))+$")
 SANDBOX = "sandbox/"
+MODERATION = ("omni-moderation-latest", "omni-moderation-2024-09-26", "text-moderation-latest")
+"""OpenAI's; it asks nothing for them."""
 SCRIPTED = ("instant", "slow", "failing", "flaky", "dying", "hanging", "refusing", "busy")
 
 
@@ -53,7 +55,8 @@ def _file() -> _File:
 
 @cache
 def _by_name() -> dict[str, Known]:
-    return {model.name: model for model in _file().models}
+    unpriced = (Known(name, "openai", name) for name in MODERATION)
+    return {model.name: model for model in (*_file().models, *unpriced)}
 
 
 def source() -> str:

@@ -25,6 +25,7 @@ from penstock.wire import sse
 MESSAGES, COUNT = AnthropicMessages(), AnthropicCount()
 FORWARDED = ("anthropic-beta", "anthropic-version")
 PAGE, LARGEST_PAGE = 20, 1000
+TOO_LONG = "prompt is too long"
 
 
 class Anthropic(Dialect):
@@ -69,7 +70,7 @@ class Anthropic(Dialect):
 
     def _fault(self, exc: e.PenstockError) -> dict[str, Any]:
         named = {"request_id": exc.request_id} if exc.request_id else {}
-        return {"type": "error", "error": {"type": self.word(exc)[1], "message": str(exc)}, **named}
+        return {"type": "error", "error": {"type": self.word(exc)[1], "message": _told(exc)}, **named}
 
     # calls
 
@@ -122,6 +123,13 @@ class Anthropic(Dialect):
     def model(self, http: Incoming) -> Show:
         """Get a model."""
         return Show("language_model", http.path["model"])
+
+
+def _told(exc: e.PenstockError) -> str:
+    """What does not fit into a model's context has no type of its own: clients look for these words."""
+    said = str(exc)
+    fits = not isinstance(exc, e.ContextTooLong) or TOO_LONG in said
+    return said if fits else f"{TOO_LONG}: {said}"
 
 
 def _page(models: list[LanguageModel], http: Incoming) -> tuple[list[LanguageModel], bool]:

@@ -40,6 +40,7 @@ PAGE, LARGEST_PAGE = 50, 1000
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+TOO_LONG = "exceeds the maximum number of tokens"
 
 
 def bare(name: str) -> str:
@@ -91,7 +92,7 @@ class Gemini(Dialect):
     def _fault(self, exc: e.PenstockError) -> dict[str, Any]:
         code, status = self.word(exc)
         details = list(_details(exc))
-        return {"code": code, "message": str(exc), "status": status} | ({"details": details} if details else {})
+        return {"code": code, "message": _told(exc), "status": status} | ({"details": details} if details else {})
 
     # calls
 
@@ -164,6 +165,13 @@ def _whole(http: Incoming, name: str, default: int) -> int:
             f"{name} must be a whole number", (e.InvalidField(name, "type", "must be a whole number"),)
         )
     return int(said)
+
+
+def _told(exc: e.PenstockError) -> str:
+    """What does not fit into a model's context has no status of its own: clients look for these words."""
+    said = str(exc)
+    fits = not isinstance(exc, e.ContextTooLong) or TOO_LONG in said
+    return said if fits else f"The input token count {TOO_LONG} allowed: {said}"
 
 
 def _details(exc: e.PenstockError) -> list[dict[str, Any]]:

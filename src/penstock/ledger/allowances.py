@@ -40,7 +40,11 @@ encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True, eq=False)
 class Purse:
-    """One account's allowance. `settled` and `through` tell what is known to be on disk."""
+    """One account's allowance. `settled` and `through` tell what is known to be on disk.
+
+    They stay where they are once a write has failed (`doubtful`), for it may have happened all the same: the next start
+    sums up what follows them.
+    """
 
     account: str
     mode: str
@@ -53,6 +57,7 @@ class Purse:
     filling: bool = False
     used_at: float = 0.0
     dry_until: float = 0.0
+    doubtful: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -90,13 +95,13 @@ class Allowances:
         self._tick = asyncio.create_task(self._give_back_unused())
 
     async def close(self) -> None:
-        """Give everything back and end the epoch; nothing may be held any more."""
+        """Give everything back and end the epoch; where something is still held or in doubt, the next start does."""
         if self._tick is not None:
             self._tick.cancel()
         while self._fills or self._flushing:
             await asyncio.gather(*self._fills, *([self._flushing] if self._flushing else []), return_exceptions=True)
         epoch, self._epoch = self._epoch, 0
-        if epoch and not any(purse.held for purse in self._purses.values()):  # else the next start recovers it
+        if epoch and not any(purse.held or purse.doubtful for purse in self._purses.values()):
             moves = [step for purse in self._purses.values() for step in _emptied(purse, epoch)]
             await self._ctx.store.write(*moves, calls.close_epoch(epoch))
 
@@ -209,15 +214,17 @@ class Allowances:
         try:
             await self._ctx.store.write(*(calls.rule(*rule) for rule in rules.items()), calls.charge_all(rows))
         except Exception as error:  # noqa: BLE001  told to each of those who wait
-            for _, _, on_disk in waiters:
+            for purse, _, on_disk in waiters:
+                purse.doubtful = True
                 if not on_disk.done():
                     on_disk.set_exception(error)
             return
         self._known_rules |= rules.keys()
         self._new_rules = {id: text for id, text in self._new_rules.items() if id not in rules}
         for row, (purse, amount, on_disk) in zip(rows, waiters, strict=True):
-            purse.settled += amount
-            purse.through = max(purse.through, row[0])
+            if not purse.doubtful:
+                purse.settled += amount
+                purse.through = max(purse.through, row[0])
             if not on_disk.done():
                 on_disk.set_result(None)
 

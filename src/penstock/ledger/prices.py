@@ -67,9 +67,9 @@ class Rule(msgspec.Struct, frozen=True, dict=True):
         return {}, 1
 
     def of_tokens(self, usage: Mapping[Unit, int]) -> Micros:
-        """What whole numbers of units come to; a unit without a line counts as its coarser kind."""
+        """What one run of whole numbers of units comes to; a unit without a line counts as its coarser kind."""
         prices, parts = self._table(sum([usage.get(unit, 0) for unit in INPUT_UNITS]))
-        sum_ = sum([amount * prices.get(unit, 0) for unit, amount in usage.items()])
+        sum_ = prices.get(Unit.RUN, 0) + sum([amount * prices.get(unit, 0) for unit, amount in usage.items()])
         return (2 * sum_ + parts) // (2 * parts)
 
     def most_tokens(self, input_tokens: int, output_tokens: int) -> Micros:

@@ -28,6 +28,8 @@ class Channels:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._by_id: dict[str, Channel] = {}
+        self.release = 0
+        """Grows with every change."""
         self._found = lru_cache(1000)(self._find)
 
     async def load(self) -> None:
@@ -44,6 +46,7 @@ class Channels:
         found = [self._opened(row) for row in await rows.all_channels(self._ctx.store)]
         self._by_id = {SANDBOX.id: SANDBOX} | {channel.id: channel for channel in found}
         self._found.cache_clear()
+        self.release += 1
 
     def get(self, channel: str) -> Channel | None:
         return self._by_id.get(channel)

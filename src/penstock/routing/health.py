@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from penstock.canonical.plan import Channel
 from penstock.context import Context
@@ -21,6 +22,8 @@ class Health:
         self._in_a_row: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._queued: dict[str, dict[str, None]] = {}  # tasks in line, first come first
+        self.wakes: Callable[[str], None] = lambda task: None
+        """Told of a task whose turn has come."""
 
     def failed(self, channel: Channel, error: PenstockError) -> None:
         base = next((seconds for kind, seconds in COOL_DOWN_S.items() if isinstance(error, kind)), None)
@@ -41,7 +44,8 @@ class Health:
     def has_place(self, channel: Channel) -> bool:
         return channel.concurrency is None or self._taken.get(channel.id, 0) < channel.concurrency
 
-    def take(self, channel: Channel, task: str) -> None:
+    def take(self, channel: Channel, task: str = "") -> None:
+        """A place for a task, or for a call."""
         self._taken[channel.id] = self._taken.get(channel.id, 0) + 1
         self.leave(task)
 
@@ -54,12 +58,11 @@ class Health:
         for line in self._queued.values():
             line.pop(task, None)
 
-    def free(self, channel: str) -> str | None:
-        """Give a place back. The task that is next in line for it, if any."""
+    def free(self, channel: str) -> None:
+        """Give a place back, and wake whoever is next in line for it."""
         self._taken[channel] = max(0, self._taken.get(channel, 0) - 1)
         line = self._queued.get(channel)
-        if not line:
-            return None
-        task = next(iter(line))
-        del line[task]
-        return task
+        if line:
+            task = next(iter(line))
+            del line[task]
+            self.wakes(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from penstock.canonical.plan import Channel, Deployment, Plan
 from penstock.canonical.who import TEST
@@ -41,26 +42,45 @@ def plan(ctx: Context, model: str, mode: str, refused_by: Collection[str] = ()) 
 
 def plan_call(ctx: Context, model: str, mode: str, format: str, operation: Operation) -> CallPlan:
     """Which deployments can answer a call, best first. Empty: nobody serves this."""
-    if mode == TEST:
-        deployments = [Deployment(SANDBOX, model)]
-    else:
-        deployments = [
-            Deployment(channel, upstream) for channel, upstream in ctx.of(Channels).serving(model, calls=True)
-        ]
-    plan = [choice for each in deployments if (choice := _choice(ctx, each, format, operation)) is not None]
+    plan = ctx.of(_Choices).of(model, mode, format, operation)
     if len(plan) < 2:
         return plan
     order = {id(each): place for place, each in enumerate(_in_order(ctx, [choice.deployment for choice in plan]))}
     return sorted(plan, key=lambda choice: order[id(choice.deployment)])
 
 
-def _choice(ctx: Context, deployment: Deployment, format: str, operation: Operation) -> Choice | None:
-    provider = ctx.of(Providers)[deployment.channel.provider]
-    only: str | None = deployment.channel.options.get("format")
-    endpoint = provider.call(operation, only or format)
-    if endpoint is None or (only and operation is Operation.CHAT and endpoint.format.name != only):
-        return None
-    return Choice(deployment, provider, endpoint)
+class _Choices:
+    """Those who can, remembered as long as the channels stay as they are."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._found = lru_cache(1000)(self._find)
+        self._release = -1
+
+    def of(self, model: str, mode: str, format: str, operation: Operation) -> CallPlan:
+        release = self._ctx.of(Channels).release
+        if release != self._release:
+            self._found.cache_clear()
+            self._release = release
+        return self._found(model, mode, format, operation)
+
+    def _find(self, model: str, mode: str, format: str, operation: Operation) -> CallPlan:
+        if mode == TEST:
+            deployments = [Deployment(SANDBOX, model)]
+        else:
+            serving = self._ctx.of(Channels).serving(model, calls=True)
+            deployments = [Deployment(channel, upstream) for channel, upstream in serving]
+        found = [self._choice(each, format, operation) for each in deployments]
+        return [choice for choice in found if choice is not None]
+
+    def _choice(self, deployment: Deployment, format: str, operation: Operation) -> Choice | None:
+        """A channel's option `format` says that it speaks this chat format alone."""
+        provider = self._ctx.of(Providers)[deployment.channel.provider]
+        only: str | None = deployment.channel.options.get("format") if operation is Operation.CHAT else None
+        endpoint = provider.call(operation, only or format)
+        if endpoint is None or (only and endpoint.format.name != only):
+            return None
+        return Choice(deployment, provider, endpoint)
 
 
 def _in_order(ctx: Context, deployments: list[Deployment]) -> list[Deployment]:

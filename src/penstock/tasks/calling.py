@@ -262,6 +262,7 @@ class Run:
                 if self.task.ended:
                     raise GatewayError("The task has ended already.") from None
                 continue
+            self._ctx.faults.reach("progress.committed")
             if also and moved.channel:
                 self._take_place()
             self.task = moved

@@ -151,12 +151,6 @@ def _leave(ctx: Context, task: Task, ended: Task) -> None:
     watches.answer(task.id)
     watches.changed(task.id)
     if task.state in AT_VENDOR and task.channel:
-        free_place(ctx, task.channel)
+        ctx.of(Health).free(task.channel)
     else:
         ctx.of(Health).leave(task.id)
-
-
-def free_place(ctx: Context, channel: str) -> None:
-    next_in_line = ctx.of(Health).free(channel)
-    if next_in_line is not None:
-        ctx.of(Watches).alarm.arm(next_in_line, now())

@@ -41,7 +41,7 @@ async def submit(ctx: Context, task: Task) -> None:
     try:
         job, intent = await _intend(ctx, task, deployment)
     except BaseException as error:
-        ending.free_place(ctx, channel.id)
+        ctx.of(Health).free(channel.id)
         if not isinstance(error, CallerError):
             raise
         await ending.end(ctx, task, State.FAILED, error=str(error), code=error.code)
@@ -133,7 +133,7 @@ async def _turned_down(ctx: Context, task: Task, channel: Channel, error: Upstre
             await ctx.store.write(tasks.move(current, back), *noted, events.news(ctx, task.id))
         except Stale:
             continue  # its caller cancelled it just now
-        ending.free_place(ctx, channel.id)
+        ctx.of(Health).free(channel.id)
         break
     raise Retry((error.retry_after_s or 0.1) if channel is SANDBOX else 0.0)
 

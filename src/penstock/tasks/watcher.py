@@ -14,7 +14,7 @@ from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import CallerError, Stale, Unauthenticated
 from penstock.providers._base import TaskEndpoint
-from penstock.routing import Channels, Providers
+from penstock.routing import Channels, Health, Providers
 from penstock.store import tasks
 from penstock.tasks import outputs
 from penstock.tasks.alarm import Alarm, HeapAlarm
@@ -70,6 +70,7 @@ class Watches:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self.alarm: Alarm = HeapAlarm(ctx.settings.steps_at_once, ctx.metrics.lag.observe)
+        ctx.of(Health).wakes = lambda task: self.alarm.arm(task, now())
         self._known: dict[TaskId, Watch] = {}
         self._called: set[TaskId] = set()
         self._new: dict[TaskId, Task] = {}

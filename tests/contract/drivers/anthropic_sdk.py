@@ -151,12 +151,12 @@ async def message_system(case: Case) -> None:
 
 @scenario
 async def message_turns(case: Case) -> None:
-    shown = {"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}
+    shown = {"type": "text", "text": "Hello [[slow:0]]", "cache_control": {"type": "ephemeral"}}
     turns = [
         {"role": "user", "content": [shown]},
         {"role": "assistant", "content": "Good day."},
         {"role": "user", "content": "And"},
-        {"role": "user", "content": [{"type": "text", "text": "now?"}]},
+        {"role": "user", "content": [{"type": "text", "text": "now? [[slow:0]]"}]},
     ]
     words(answered(await say(case, turns)))
 
@@ -173,7 +173,7 @@ async def message_in_all_scripts(case: Case) -> None:
 async def message_system_between(case: Case) -> None:
     """Later clients put the system's words among the turns, too."""
     turns = [
-        {"role": "user", "content": "Hello"},
+        {"role": "user", "content": "Hello [[slow:0]]"},
         {"role": "assistant", "content": "Good day."},
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": TELL},
@@ -244,7 +244,7 @@ async def stopped(case: Case) -> tuple[str, Any]:
 
 @scenario
 async def message_images(case: Case) -> None:
-    said = [{"type": "image", "source": PICTURE}, {"type": "text", "text": "What is this?"}]
+    said = [{"type": "image", "source": PICTURE}, {"type": "text", "text": "What is this? [[slow:0]]"}]
     text(words(answered(await say(case, said))), tells=PICTURE_SEEN)
 
 
@@ -252,7 +252,10 @@ async def message_images(case: Case) -> None:
 async def message_document(case: Case) -> None:
     plain = {"type": "text", "media_type": "text/plain", "data": "A weir is a low dam."}
     for source, seen in ((PDF, PDF_SEEN), (plain, "")):
-        said = [{"type": "document", "source": source, "title": "Weirs"}, {"type": "text", "text": "Sum it up."}]
+        said = [
+            {"type": "document", "source": source, "title": "Weirs"},
+            {"type": "text", "text": "Sum it up. [[slow:0]]"},
+        ]
         text(words(answered(await say(case, said))), tells=seen)
 
 
@@ -267,7 +270,7 @@ async def thinking(case: Case) -> None:
     equal([block.type for block in message.content], ["thinking", "text"], "blocks")
     text(message.content[0].thinking, "the thoughts")
     replayed = [*asked(case, THINK)["messages"], {"role": "assistant", "content": message.content}]
-    again = [*replayed, {"role": "user", "content": "Sure?"}]
+    again = [*replayed, {"role": "user", "content": "Sure? [[slow:0]]"}]
     words(answered(await say(case, again, thinking=THINKING)))
 
 
@@ -331,7 +334,7 @@ async def tools_failing(case: Case) -> None:
             "role": "user",
             "content": [
                 {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True, "content": "no such city"},
-                {"type": "text", "text": "Never mind."},
+                {"type": "text", "text": "Never mind. [[slow:0]]"},
             ],
         },
     ]
@@ -397,7 +400,7 @@ async def structured_streamed(case: Case) -> None:
 
 @scenario
 async def count_tokens(case: Case) -> None:
-    few = {"model": case.model, "messages": [{"role": "user", "content": "Hello"}]}
+    few = {"model": case.model, "messages": [{"role": "user", "content": "Hello [[slow:0]]"}]}
     more = few | {"system": TELL, "tools": [TOOL]}
     counted = [(await case.do(api(case).messages, "count_tokens", **each)).input_tokens for each in (few, more)]
     true(0 < counted[0] < counted[1], f"the counts: {counted}")
@@ -465,6 +468,7 @@ async def error_too_long(case: Case) -> None:
     for more in ({}, {"stream": True}):
         error = await refused(case, anthropic.BadRequestError, TOO_LONG, model=case.fragile, **more)
         equal(kind(error), "invalid_request_error", "type")
+        true("prompt is too long" in str(error), f"not the words that clients look for: {error}")
 
 
 @scenario

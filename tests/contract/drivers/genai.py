@@ -146,11 +146,11 @@ async def generate_stop(case: Case) -> None:
 @scenario
 async def chat_with_history(case: Case) -> None:
     history = [
-        types.Content(role="user", parts=[types.Part(text="Hello")]),
+        types.Content(role="user", parts=[types.Part(text="Hello [[slow:0]]")]),
         types.Content(role="model", parts=[types.Part(text="Good day.")]),
     ]
     chat = api(case).chats.create(model=case.model, history=history)
-    text((await case.do(chat, "send_message", "And now?")).text)
+    text((await case.do(chat, "send_message", "And now? [[slow:0]]")).text)
     chunks = await case.collect(await case.do(chat, "send_message_stream", TELL))
     text("".join(chunk.text or "" for chunk in chunks))
     roles = [turn.role for turn in chat.get_history(curated=True)]
@@ -159,7 +159,7 @@ async def chat_with_history(case: Case) -> None:
 
 @scenario
 async def image_inline(case: Case) -> None:
-    said = [types.Part.from_bytes(data=PICTURE, mime_type="image/png"), "What is this?"]
+    said = [types.Part.from_bytes(data=PICTURE, mime_type="image/png"), "What is this? [[slow:0]]"]
     text(answered(await generate(case, said)).text, tells=PICTURE_SEEN)
 
 
@@ -172,7 +172,7 @@ async def image_made(case: Case) -> None:
 
 @scenario
 async def document_inline(case: Case) -> None:
-    said = [types.Part.from_bytes(data=PDF, mime_type="application/pdf"), "Sum it up."]
+    said = [types.Part.from_bytes(data=PDF, mime_type="application/pdf"), "Sum it up. [[slow:0]]"]
     text(answered(await generate(case, said)).text, tells=PDF_SEEN)
 
 
@@ -237,7 +237,7 @@ async def functions_streamed(case: Case) -> None:
 @scenario
 async def functions_by_mode(case: Case) -> None:
     only = {"mode": "ANY", "allowed_function_names": ["get_weather"]}
-    done = await generate(case, "Hello", tools=[TOOL], tool_config={"function_calling_config": only})
+    done = await generate(case, "Hello [[slow:0]]", tools=[TOOL], tool_config={"function_calling_config": only})
     true(called(done, len(done.function_calls or [])), "no call")
     done = await generate(case, CALL, tools=[TOOL], tool_config={"function_calling_config": {"mode": "NONE"}})
     true(not done.function_calls, "a call that was forbidden")
@@ -293,7 +293,7 @@ async def structured_list(case: Case) -> None:
 @scenario
 async def structured_by_json_schema(case: Case) -> None:
     asked_for = {"response_mime_type": "application/json", "response_json_schema": CITY}
-    city(answered(await generate(case, "Name a city.", **asked_for)).parsed)
+    city(answered(await generate(case, "Name a city. [[slow:0]]", **asked_for)).parsed)
 
 
 # ── counting, embedding, models ───────────────────────────────────────────────────────────────────────────────────────
@@ -301,8 +301,8 @@ async def structured_by_json_schema(case: Case) -> None:
 
 @scenario
 async def count_tokens(case: Case) -> None:
-    few = await case.do(api(case).models, "count_tokens", model=case.model, contents="Hello")
-    more = await case.do(api(case).models, "count_tokens", model=case.model, contents=["Hello", TELL])
+    few = await case.do(api(case).models, "count_tokens", model=case.model, contents="Hello [[slow:0]]")
+    more = await case.do(api(case).models, "count_tokens", model=case.model, contents=["Hello [[slow:0]]", TELL])
     true(0 < few.total_tokens < more.total_tokens, f"the counts: {few.total_tokens}, {more.total_tokens}")
 
 

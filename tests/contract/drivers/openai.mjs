@@ -138,7 +138,7 @@ const SCENARIOS = {
 
   async chat_vision(to) {
     const url = `data:image/png;base64,${PICTURE.toString("base64")}`;
-    const said = [{ type: "text", text: "What is this?" }, { type: "image_url", image_url: { url } }];
+    const said = [{ type: "text", text: "What is this? [[slow:0]]" }, { type: "image_url", image_url: { url } }];
     text(answered(await chat(to, said)).content, "64 × 64 pixels");
   },
 

@@ -140,9 +140,9 @@ async def chat_roles(case: Case) -> None:
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "developer", "content": [{"type": "text", "text": "Speak of water."}]},
-        {"role": "user", "content": "Hello", "name": "ann"},
+        {"role": "user", "content": "Hello [[slow:0]]", "name": "ann"},
         {"role": "assistant", "content": "Good day."},
-        {"role": "user", "content": [{"type": "text", "text": "And"}, {"type": "text", "text": "now?"}]},
+        {"role": "user", "content": [{"type": "text", "text": "And"}, {"type": "text", "text": "now? [[slow:0]]"}]},
     ]
     text(answered(await chat(case, turns)).content)
 
@@ -227,14 +227,14 @@ async def chat_reasoning_streamed(case: Case) -> None:
 @scenario
 async def chat_vision(case: Case) -> None:
     for shown in ({"url": PICTURE_URL}, {"url": PICTURE_URL, "detail": "low"}):
-        said = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": shown}]
+        said = [{"type": "text", "text": "What is this? [[slow:0]]"}, {"type": "image_url", "image_url": shown}]
         text(answered(await chat(case, said)).content, tells=PICTURE_SEEN)
 
 
 @scenario
 async def chat_document(case: Case) -> None:
     file = {"type": "file", "file": {"file_data": PDF_URL, "filename": "weir.pdf"}}
-    text(answered(await chat(case, [file, {"type": "text", "text": "Sum it up."}])).content, tells=PDF_SEEN)
+    text(answered(await chat(case, [file, {"type": "text", "text": "Sum it up. [[slow:0]]"}])).content, tells=PDF_SEEN)
 
 
 # ── structured answers ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -271,13 +271,13 @@ async def chat_parse_cut_short(case: Case) -> None:
 @scenario
 async def chat_json_schema(case: Case) -> None:
     schema = {"name": "city", "schema": CITY, "strict": True}
-    done = await chat(case, "Name a city.", response_format={"type": "json_schema", "json_schema": schema})
+    done = await chat(case, "Name a city. [[slow:0]]", response_format={"type": "json_schema", "json_schema": schema})
     city(json.loads(answered(done).content))
 
 
 @scenario
 async def chat_json_object(case: Case) -> None:
-    done = await chat(case, "Name a city, as JSON.", response_format={"type": "json_object"})
+    done = await chat(case, "Name a city, as JSON. [[slow:0]]", response_format={"type": "json_object"})
     true(isinstance(json.loads(answered(done).content), dict), "not an object")
 
 
@@ -301,7 +301,7 @@ async def chat_tool(case: Case) -> None:
 @scenario
 async def chat_tool_forced(case: Case) -> None:
     for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
-        done = await chat(case, "Hello", tools=[CHAT_TOOL], tool_choice=choice)
+        done = await chat(case, "Hello [[slow:0]]", tools=[CHAT_TOOL], tool_choice=choice)
         true(len(called(done.choices[0].message, len(done.choices[0].message.tool_calls or []))), "no call")
 
 
@@ -473,9 +473,9 @@ async def response(case: Case) -> None:
 async def response_to_turns(case: Case) -> None:
     turns = [
         {"role": "developer", "content": "Speak of water."},
-        {"role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "Hello [[slow:0]]"}]},
         {"role": "assistant", "content": [{"type": "output_text", "text": "Good day.", "annotations": []}]},
-        {"role": "user", "content": "And now?"},
+        {"role": "user", "content": "And now? [[slow:0]]"},
     ]
     text(completed(await respond(case, turns)).output_text)
 
@@ -529,14 +529,14 @@ async def response_in_all_scripts(case: Case) -> None:
 @scenario
 async def response_input_tokens(case: Case) -> None:
     counts = api(case).responses.input_tokens
-    few = await case.do(counts, "count", model=case.model, input="Hello")
+    few = await case.do(counts, "count", model=case.model, input="Hello [[slow:0]]")
     more = await case.do(counts, "count", model=case.model, input=TELL, instructions=TELL, tools=[TOOL])
     true(0 < few.input_tokens < more.input_tokens, f"the counts: {few.input_tokens}, {more.input_tokens}")
 
 
 @scenario
 async def response_json_object(case: Case) -> None:
-    done = completed(await respond(case, "A city, as JSON.", text={"format": {"type": "json_object"}}))
+    done = completed(await respond(case, "A city, as JSON. [[slow:0]]", text={"format": {"type": "json_object"}}))
     true(isinstance(json.loads(done.output_text), dict), "not an object")
 
 
@@ -565,7 +565,7 @@ async def response_reasoning_replayed(case: Case) -> None:
     asked = {"reasoning": {"effort": "high"}, "store": False, "include": ["reasoning.encrypted_content"]}
     done = completed(await respond(case, THINK, **asked))
     turns = [{"role": "user", "content": THINK}, *(item.model_dump(exclude_none=True) for item in done.output)]
-    text(completed(await respond(case, [*turns, {"role": "user", "content": "Sure?"}], **asked)).output_text)
+    text(completed(await respond(case, [*turns, {"role": "user", "content": "Sure? [[slow:0]]"}], **asked)).output_text)
 
 
 @scenario
@@ -582,7 +582,7 @@ async def response_vision_and_document(case: Case) -> None:
     parts = [
         {"type": "input_image", "image_url": PICTURE_URL, "detail": "auto"},
         {"type": "input_file", "file_data": PDF_URL, "filename": "weir.pdf"},
-        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_text", "text": "What is this? [[slow:0]]"},
     ]
     said = completed(await respond(case, [{"role": "user", "content": parts}])).output_text
     true(PICTURE_SEEN in said and PDF_SEEN in said, f"not all was seen: {said!r}")
@@ -656,13 +656,13 @@ async def response_tool_parsed(case: Case) -> None:
 @scenario
 async def response_kept(case: Case) -> None:
     kept = api(case).responses
-    done = completed(await respond(case, "Remember this."))
+    done = completed(await respond(case, "Remember this. [[slow:0]]"))
     got = await case.do(kept, "retrieve", done.id)
     equal((got.id, got.output_text, got.status), (done.id, done.output_text, "completed"), "what was kept")
-    went_on = completed(await respond(case, "And again?", previous_response_id=done.id))
+    went_on = completed(await respond(case, "And again? [[slow:0]]", previous_response_id=done.id))
     items = await case.collect(await case.do(kept.input_items, "list", went_on.id, order="asc"))
     true(len(items) >= 1 and all(item.id for item in items), f"the input: {items!r}")
-    equal(items[-1].content[0].text, "And again?", "the last item of the input")
+    equal(items[-1].content[0].text, "And again? [[slow:0]]", "the last item of the input")
     await case.do(kept, "delete", done.id)
     await case.raises(openai.NotFoundError, kept, "retrieve", done.id)
 
@@ -781,6 +781,7 @@ async def error_busy(case: Case) -> None:
     for asked in ({}, {"stream": True}):
         error = await case.raises(openai.InternalServerError, api(case).chat.completions, "create", **given, **asked)
         equal((error.status_code, error.code), (503, "overloaded"), "status and code")
+        true(float(error.response.headers["retry-after"]) > 0, "no word of when to come again")
 
 
 @scenario

@@ -118,6 +118,8 @@ def test_a_peek_sees_what_admission_needs() -> None:
     seen = FORMAT.peek(json.dumps({**body, "stream_options": {"include_usage": True}}).encode())
     assert (seen.model, seen.stream, seen.most_tokens, seen.choices) == ("m", True, 9, 2)
     assert seen.options == {"include_usage": True, "functions": True}
+    tools = [{"type": "custom", "custom": {"name": "note"}}, {"type": "function", "function": {"name": "f"}}]
+    assert FORMAT.peek(json.dumps({**HELLO, "tools": tools}).encode()).options == {"custom": ["note"]}
     assert FORMAT.peek(b'{"model":"m","max_tokens":-1,"stream":null}').most_tokens is None
 
 
@@ -713,12 +715,13 @@ def test_an_answer_that_broke_off_is_an_error() -> None:
 
 
 def test_a_skim_tells_what_the_meter_needs() -> None:
-    body = json.dumps(reply("openai", "chat_calls")).encode()
-    grew, counted, finished = FORMAT.skim_reply(body)
-    assert isinstance(grew, Grew)
-    assert grew.tokens > 5
+    answer = reply("openai", "chat_calls")
+    counted, finished = FORMAT.skim_reply(json.dumps(answer).encode())
     assert counted == Counted({Unit.INPUT_TOKEN: 31, Unit.OUTPUT_TOKEN: 20})
     assert finished == Finished(Finish.TOOLS)
+    grew, finished = FORMAT.skim_reply(json.dumps(answer | {"usage": None}).encode())
+    assert isinstance(grew, Grew)
+    assert grew.tokens > 5
 
 
 def test_a_portion_is_one_frame() -> None:
@@ -881,6 +884,21 @@ def test_deprecated_calls_for_those_who_asked_so() -> None:
     body = json.loads(FORMAT.write_reply(events, Asked("m", "9", 1, options={"functions": True})))
     assert body["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": "{}"}
     assert body["choices"][0]["finish_reason"] == "function_call"
+
+
+@pytest.mark.parametrize(("arguments", "input"), [('{"input":"a \\"b\\""}', 'a "b"'), ("{", "{"), ("[1]", "[1]")])
+def test_free_text_comes_out_of_the_function_that_stood_for_its_tool(arguments: str, input: str) -> None:
+    called: list[Event] = [ToolStarted(0, "a", "note"), *(ToolDelta(0, piece) for piece in arguments)]
+    wanted = [
+        {"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "note", "input": ""}}]},
+        {"tool_calls": [{"index": 0, "custom": {"input": input}}]},
+        {},
+    ]
+    for events in (called, [*called, Finished(Finish.TOOLS)]):
+        assert deltas(*events, custom=["note"])[1:] == wanted
+        body = json.loads(FORMAT.write_reply(events, Asked("m", "9", 1, options={"custom": ["note"]})))
+        call = {"id": "a", "type": "custom", "custom": {"name": "note", "input": input}}
+        assert body["choices"][0]["message"]["tool_calls"] == [call]
 
 
 def test_custom_calls_pictures_and_sources() -> None:

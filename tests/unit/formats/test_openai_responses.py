@@ -55,7 +55,8 @@ from penstock.errors import (
 )
 from penstock.formats._base import Asked, Operation
 from penstock.formats.openai_input_tokens import OpenAIInputTokens
-from penstock.formats.openai_responses import OpenAIResponses, echoed
+from penstock.formats.openai_responses import OpenAIResponses, echoed, retelling
+from penstock.wire import sse
 
 REPLIES = Path(__file__).parents[2] / "replies" / "openai"
 FORMAT = OpenAIResponses()
@@ -655,6 +656,20 @@ def _folded(events: list[Event]) -> Any:
     return texts, others, done.usage, done.finish, done.citations
 
 
+def test_free_text_that_came_as_json_is_free_again() -> None:
+    request = {"tools": msgspec.Raw(b'[{"type":"custom","name":"note"}]')}
+    asked = Asked("gpt-5", "id1", 1763650000, options={"request": request})
+    events: list[Event] = [
+        Started(),
+        ToolStarted(0, "c1", "note"),
+        ToolDelta(0, '{"input"'),
+        ToolDelta(0, ':"buy milk"}'),
+        Finished(Finish.TOOLS),
+    ]
+    item = told(events, asked)[-1]["response"]["output"][0]
+    assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "note", "buy milk")
+
+
 def test_an_empty_stream_is_closed() -> None:
     assert [event["type"] for event in told([])] == ["response.created", "response.in_progress", "response.completed"]
 
@@ -769,3 +784,44 @@ def test_tokens_are_counted() -> None:
     }
     request = ChatRequest(messages=(Message("user", (Text("Hi"),)),), max_tokens=99, store=True)
     assert set(json.loads(count.write_request(request, "m").body)) == {"model", "input"}
+
+
+# ── told again ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stream_is_numbered_on_under_our_own_id() -> None:
+    writer = FORMAT.writer(ASKED)
+    raw = b"".join(writer.write(Frame([event])) for event in LONG) + writer.end()
+    again = retelling.Retelling({"id": "resp_ours", "background": True}, number=2)
+    told_again = [json.loads(data) for data in again.again(raw)]
+    originals = [event for event in told(LONG) if event["type"] != "response.created"]
+    assert [event["sequence_number"] for event in told_again] == list(range(2, len(originals) + 2))
+    assert [event["type"] for event in told_again] == [event["type"] for event in originals]
+    assert {event["response"]["id"] for event in told_again if "response" in event} == {"resp_ours"}
+    assert again.ended
+    assert again.response is not None
+    assert json.loads(again.response)["background"] is True
+
+
+def test_events_of_several_lines_stay_whole() -> None:
+    raw = b'data: {"type":"response.output_text.delta",\ndata: "delta":"Hi","sequence_number":7}\n\n'
+    (data,) = retelling.Retelling().again(raw)
+    (found,) = sse.Reader().feed(retelling.event(data))
+    assert json.loads(found.data) == {"type": "response.output_text.delta", "delta": "Hi", "sequence_number": 0}
+
+
+def test_an_answer_is_replayed_without_what_others_can_t_look_up() -> None:
+    output = json.loads(reply("tools"))["output"]
+    output += [{"type": "web_search_call", "id": "ws_1"}, {"type": "reasoning", "id": "rs_9", "summary": []}]
+    kept = retelling.replayed(output)
+    assert [item["type"] for item in kept] == ["reasoning", "function_call", "function_call", "custom_tool_call"]
+    assert ["id" in item for item in kept] == [True, False, False, False]
+    assert kept[0]["encrypted_content"] == "gAAAAABo"
+
+
+def test_input_items_are_listed_with_ids() -> None:
+    items = [*retelling.input_of(b'{"input":"Hi"}'), {"type": "function_call_output", "call_id": "c", "output": "x"}]
+    listed = retelling.listed(json.loads(msgspec.json.encode(items)), "resp_1")
+    assert listed[0]["content"] == [{"type": "input_text", "text": "Hi"}]
+    assert [item["id"] for item in listed] == ["msg_100", "fco_101"]
+    assert retelling.input_of(b'{"input":7}') == []

@@ -12,7 +12,7 @@ from penstock.access import Keys
 from penstock.canonical.usage import Unit
 from penstock.canonical.who import Caller
 from penstock.context import Context
-from penstock.errors import QuotaSpent
+from penstock.errors import QuotaSpent, StorageFull
 from penstock.ledger import Allowances, Hold, Rule, check, topup
 from penstock.ledger.prices import Line
 from penstock.store import accounts, calls
@@ -114,6 +114,31 @@ async def test_a_caller_who_gives_up_waiting_holds_nothing(context: Context) -> 
     await ledger.close()
     assert await spendable(context, ledger, caller) == 1_000
     assert await check(context) == []
+
+
+async def test_a_charge_that_could_not_be_written_is_not_lost_for_the_books(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Allowances(context)
+    await ledger.open()
+    caller = await funded(context, 10_000)
+    holds = [await ledger.hold(caller, 300) for _ in range(3)]
+    assert await settle(ledger, caller, holds[0], 100) == 100
+    with monkeypatch.context() as broken:
+        broken.setattr(context.store, "write", full)
+        with pytest.raises(StorageFull):
+            await settle(ledger, caller, holds[1], 200)
+    assert await settle(ledger, caller, holds[2], 50) == 50
+    await ledger.close()
+    again = Allowances(context)
+    await again.open()
+    assert await spendable(context, again, caller) == 9_850
+    await again.close()
+    assert await check(context) == []
+
+
+async def full(*_: object) -> None:
+    raise StorageFull()
 
 
 def taking(caller: Caller, amount: int) -> tuple[object, ...]:

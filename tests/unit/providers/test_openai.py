@@ -65,10 +65,11 @@ def test_a_page_in_the_place_of_an_error_is_not_quoted() -> None:
 
 
 def test_openai_is_asked_at_its_paths() -> None:
-    chat, embed, moderate = OpenAI.calls
-    ask = chat.asked(b'{"model":"m"}', "m", stream=True)
+    paths = {endpoint.format.name: endpoint.path for endpoint in OpenAI.calls}
+    assert paths["openai_embeddings"] == "/embeddings"
+    assert paths["openai_moderations"] == "/moderations"
+    ask = OpenAI.calls[0].asked(b'{"model":"m"}', "m", stream=True)
     assert (ask.method, ask.path, ask.body) == ("POST", "/chat/completions", b'{"model":"m"}')
-    assert (embed.path, moderate.path) == ("/embeddings", "/moderations")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -134,7 +134,7 @@ def _blocks(part: Part) -> Iterable[Json]:
     match part:
         case Text(text) | Refusal(text):
             return [{"type": "text", "text": text}] if text else []
-        case Reasoning(sealed=sealed, family=family) if sealed:
+        case Reasoning(text="", sealed=sealed, family=family) if sealed:
             return [{"type": "redacted_thinking", "data": sealed}] if family == FAMILY else []
         case Reasoning(text, signature, family=family):
             return [{"type": "thinking", "thinking": text, "signature": signature if family == FAMILY else ""}]

@@ -5,6 +5,8 @@ OpenRouter, Mistral, and Google's compatible endpoint write them; read 2026-11-2
 Units: tokens; the prompt's and the answer's totals hold cached, reasoning, sound, and picture tokens within (`usage`).
 Quirks: what vendors of this format do differently is their `Accent`. Thoughts are an extension, `reasoning_content`.
 Several answers (`n`) and log probabilities reach a client of this format only from a vendor of this format.
+Options of an answer: `include_usage`; `functions`, for clients who declare them the deprecated way; `custom`, the names
+of tools that take free text.
 """
 
 from __future__ import annotations
@@ -26,6 +28,14 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+class _Tool(msgspec.Struct):
+    custom: _Name | None = None
+
+
 class _Peeked(msgspec.Struct):
     model: str | None = None
     stream: bool | None = None
@@ -34,6 +44,7 @@ class _Peeked(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     functions: msgspec.Raw = msgspec.Raw(b"null")
+    tools: list[_Tool] | None = None
 
 
 class OpenAIChat(Format):
@@ -49,13 +60,17 @@ class OpenAIChat(Format):
         seen: _Peeked = decoded(body, _Peeked)
         if seen.n is not None and seen.n < 1:
             raise InvalidInput("n: must be at least 1", (InvalidField("n", "number_gte", "must be at least 1"),))
-        counted = bool(seen.stream_options and seen.stream_options.include_usage)
+        options: dict[str, Any] = {
+            "include_usage": bool(seen.stream_options and seen.stream_options.include_usage),
+            "functions": bytes(seen.functions) != b"null",
+            "custom": [tool.custom.name for tool in seen.tools or () if tool.custom],
+        }
         return Peek(
             seen.model or "",
             bool(seen.stream),
             asking.most(seen.max_tokens, seen.max_completion_tokens),
             seen.n or 1,
-            {"include_usage": counted, "functions": bytes(seen.functions) != b"null"},
+            {name: wish for name, wish in options.items() if wish},
         )
 
     def renamed(self, body: bytes, model: str, *, stream: bool) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from penstock.canonical.events import (
 from penstock.canonical.usage import Unit
 from penstock.formats._base import Asked, StreamWriter, data_url
 from penstock.formats.openai_chat import usage
+from penstock.formats.openai_chat.freetext import FreeText
 from penstock.formats.openai_chat.telling import signed
 
 Json = dict[str, Any]
@@ -44,7 +45,8 @@ DONE = b"data: [DONE]\n\n"
 
 
 def written(events: Sequence[Event], asked: Asked) -> bytes:
-    done = collect(events)
+    free = FreeText(asked.options.get("custom", ()))
+    done = collect([*(told for event in events for told in free.of(event)), *free.end()])
     body: Json = {
         "id": f"chatcmpl-{asked.id}",
         "object": "chat.completion",
@@ -130,6 +132,7 @@ class Writer(StreamWriter):
         self._asked = asked
         self._counts = bool(asked.options.get("include_usage"))
         self._legacy = bool(asked.options.get("functions"))
+        self._free = FreeText(asked.options["custom"]) if asked.options.get("custom") else None
         same = {
             "id": f"chatcmpl-{asked.id}",
             "object": "chat.completion.chunk",
@@ -145,10 +148,15 @@ class Writer(StreamWriter):
         self._usage: dict[Unit, float] = {}
 
     def write(self, frame: Frame) -> bytes:
-        return b"".join([piece for event in frame.events for piece in self._pieces(event)])
+        events: Iterable[Event] = frame.events
+        if self._free:
+            events = [told for event in events for told in self._free.of(event)]
+        return b"".join([piece for event in events for piece in self._pieces(event)])
 
     def end(self) -> bytes:
-        closing = [] if self._finished else list(self._close(Finish.TOOLS if self._silent else Finish.STOP))
+        closing = [piece for told in self._free.end() for piece in self._pieces(told)] if self._free else []
+        if not self._finished:
+            closing += self._close(Finish.TOOLS if self._silent else Finish.STOP)
         if self._counts and (counted := usage.written(self._usage)):
             closing.append(self._head + b'],"usage":' + msgspec.json.encode(counted) + b"}\n\n")
         return b"".join(closing) + DONE

@@ -45,11 +45,33 @@ class _Chunk(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class _Ended(msgspec.Struct, gc=False):
+    finish_reason: str | None = None
+
+
+class _Reply(msgspec.Struct, gc=False):
+    choices: list[_Ended] | None = None
+    usage: usage.Reported | None = None
+    error: Any = None
+
+
 _read = msgspec.json.Decoder(_Chunk).decode
+_read_reply = msgspec.json.Decoder(_Reply).decode
 
 
 def skimmed(body: bytes) -> list[Event]:
-    """Of a whole answer. Raises UpstreamError where it is none."""
+    """Of a whole answer. Raises UpstreamError where it is none. Where it was counted, its text is not looked at."""
+    try:
+        reply = _read_reply(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _skimmed(body)
+    if reply.error or not reply.choices or not reply.usage or not (units := usage.read(reply.usage)):
+        return _skimmed(body)
+    finish = FINISHES.get(reply.choices[-1].finish_reason or "", Finish.STOP)
+    return [Counted(units), Finished(finish)]
+
+
+def _skimmed(body: bytes) -> list[Event]:
     chunk: _Chunk = answered(body, _Chunk)
     if chunk.error:
         raise fault(chunk.error)

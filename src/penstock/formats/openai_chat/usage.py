@@ -43,21 +43,23 @@ class Reported(msgspec.Struct):
     reasoning_tokens: Count = None
 
 
+PARTS = (
+    *(Unit.CACHED_TOKEN, Unit.CACHE_WRITE_TOKEN, Unit.AUDIO_INPUT_TOKEN, Unit.IMAGE_INPUT_TOKEN),
+    *(Unit.REASONING_TOKEN, Unit.AUDIO_OUTPUT_TOKEN, Unit.IMAGE_OUTPUT_TOKEN),
+)
+
+
 def read(said: Reported) -> dict[Unit, float]:
     """Empty where the vendor counted nothing."""
     inward, outward = said.prompt_tokens_details or _In(), said.completion_tokens_details or _Out()
     cached = _first(inward.cached_tokens, said.prompt_cache_hit_tokens, said.cached_tokens)
     reasoned = _first(outward.reasoning_tokens, said.reasoning_tokens)
-    parts = {
-        Unit.CACHED_TOKEN: cached,
-        Unit.CACHE_WRITE_TOKEN: _first(inward.cache_write_tokens, inward.cached_creation_tokens),
-        Unit.AUDIO_INPUT_TOKEN: inward.audio_tokens,
-        Unit.IMAGE_INPUT_TOKEN: inward.image_tokens,
-        Unit.REASONING_TOKEN: reasoned,
-        Unit.AUDIO_OUTPUT_TOKEN: outward.audio_tokens,
-        Unit.IMAGE_OUTPUT_TOKEN: outward.image_tokens,
-    }
-    usage: dict[Unit, float] = {unit: max(0, count) for unit, count in parts.items() if count is not None}
+    written = _first(inward.cache_write_tokens, inward.cached_creation_tokens)
+    into = (cached, written, inward.audio_tokens, inward.image_tokens)
+    parts = (*into, reasoned, outward.audio_tokens, outward.image_tokens)
+    usage: dict[Unit, float] = {}
+    if any(parts):
+        usage = {unit: max(0, n) for unit, n in zip(PARTS, parts, strict=True) if n is not None}
     if said.prompt_tokens is not None:
         usage[Unit.INPUT_TOKEN] = max(0, said.prompt_tokens - sum(usage.get(unit, 0) for unit in INPUT_UNITS))
     if said.completion_tokens is not None:
@@ -74,7 +76,10 @@ def _leaves_out_reasoning(said: Reported, reasoned: float) -> bool:
 
 
 def _first(*counts: Count) -> Count:
-    return next((count for count in counts if count is not None), None)
+    for count in counts:
+        if count is not None:
+            return count
+    return None
 
 
 def written(usage: Usage) -> dict[str, Any] | None:

@@ -381,6 +381,23 @@ def response(asked: Asked, status: str, output: list[dict[str, Any]] | None = No
     }
 
 
+class ToolSaid(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+
+
+def custom_tools(asked: Asked) -> list[str]:
+    """Names of the tools that take free text; most vendors give them a JSON object instead."""
+    tools = asked.options.get("request", {}).get("tools")
+    if tools is None:
+        return []
+    try:
+        said: list[ToolSaid] = msgspec.json.decode(msgspec.json.encode(tools), type=list[ToolSaid])
+    except msgspec.ValidationError:
+        return []
+    return [tool.name for tool in said if tool.type == "custom"]
+
+
 def usage_object(usage: Usage) -> dict[str, Any] | None:
     if not usage:
         return None

@@ -29,6 +29,7 @@ from penstock.canonical.events import (
 from penstock.canonical.usage import Unit
 from penstock.errors import PenstockError
 from penstock.formats._base import Asked, StreamReader, StreamWriter, answered
+from penstock.formats.openai_chat.freetext import FreeText
 from penstock.formats.openai_responses import replies
 from penstock.wire import sse
 
@@ -228,9 +229,15 @@ class Answer:
         self._usage: dict[Unit, float] = {}
         self._finish = Finish.STOP
         self._begun = False
+        custom = replies.custom_tools(asked)
+        self._free = FreeText(custom) if custom else None
 
     def take(self, event: Event) -> None:
         self._begin()
+        for told in self._free.of(event) if self._free else (event,):
+            self._take(told)
+
+    def _take(self, event: Event) -> None:
         match event:
             case TextDelta(text):
                 self._speak("output_text", text)
@@ -263,6 +270,8 @@ class Answer:
     def close(self) -> dict[str, Any]:
         """Closes what is open; the whole response."""
         self._begin()
+        for told in self._free.end() if self._free else ():
+            self._take(told)
         incomplete = {Finish.LENGTH: "max_output_tokens", Finish.CONTEXT: "max_output_tokens"}
         reason = incomplete.get(self._finish, "content_filter" if self._finish is Finish.REFUSED else None)
         status = "incomplete" if reason else "completed"
