@@ -41,6 +41,7 @@ UV := uv pip compile -q --generate-hashes --no-emit-index-url --universal --pyth
 lock:
 	$(UV) pyproject.toml --group build -o requirements.lock --custom-compile-command "make lock"
 	$(UV) pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock --custom-compile-command "make lock"
+	$(UV) bench/litellm.in -o bench/litellm.lock --custom-compile-command "make lock"
 
 lock-clients:
 	@for each in tests/contract/clients/*.in; do \

@@ -36,7 +36,10 @@ def _calls(folder: Path, calls: int) -> Row:
             done, rest = 0, gateway.rss_mb
             seen: list[tuple[int, float]] = []
             while done < calls:
-                done += _until(replace(chat.load(gateway.url, key), seconds=SLICE_S), gateway, EACH)
+                made = _until(replace(chat.load(gateway.url, key), seconds=SLICE_S), gateway, EACH)
+                if not made:
+                    raise RuntimeError("the gateway answers no calls")
+                done += made
                 seen.append((done, gateway.rss_mb))
     (first, least), (last, most) = seen[0], seen[-1]
     slope = (most - least) / max(1, last - first) * EACH

@@ -44,7 +44,8 @@ def new_id() -> str:
     except AttributeError:
         _own.roll = _dice().__next__
         two, letters = _own.roll()
-    return _heads(time.time_ns() // 1_000_000)[two] + letters
+    made: str = _heads(time.time_ns() // 1_000_000)[two] + letters
+    return made
 
 
 @lru_cache(2)

@@ -26,8 +26,6 @@ class Asked:
 
     account: str
     tag: str
-    path: str
-    headers: dict[str, str]
     body: dict[str, Any]
 
     @property
@@ -114,9 +112,9 @@ async def _request(reader: asyncio.StreamReader) -> Asked:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
-    _, account, path = head[0].split(" ")[1].split("/", 2)
+    account = head[0].split("/")[1]
     said = body["messages"][-1]["content"]
-    return Asked(account, said if isinstance(said, str) else said[0]["text"], f"/{path}", headers, body)
+    return Asked(account, said if isinstance(said, str) else said[0]["text"], body)
 
 
 # ── bytes for scripts ─────────────────────────────────────────────────────────────────────────────────────────────────

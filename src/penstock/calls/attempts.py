@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from penstock.calls.pulse import Patience, Pulse
-from penstock.calls.talk import AGENT, seconds
+from penstock.calls.talk import AGENT, discreet, seconds
 from penstock.calls.work import Work
 from penstock.canonical.events import Frame
 from penstock.errors import FateUnknown, NoChannel, PenstockError, UpstreamError, UpstreamTimeout
-from penstock.providers._base import Ask, Provider
+from penstock.providers._base import Ask
 from penstock.routing import Health, Providers
 from penstock.routing.planning import CallPlan, Choice
 from penstock.wire.http import Request
@@ -106,7 +106,7 @@ async def _send(work: Work, choice: Choice, ask: Ask) -> bytes:
             raise _lost(time.monotonic() - began, ctx.settings.call_timeout_s) from error
         status, headers, body = reply.status, reply.headers, reply.body
     if status >= 300:
-        raise refused(choice.provider, status, body, headers)
+        raise refused(choice, status, body, headers)
     return body
 
 
@@ -127,7 +127,7 @@ async def _streamed(work: Work, choice: Choice, ask: Ask) -> AsyncIterator[Async
     try:
         async with ctx.http.stream(_request(work, choice, ask, ctx.settings.stream_timeout_s), MAX_REPLY * 16) as reply:
             if reply.status >= 300:
-                raise refused(choice.provider, reply.status, await _read(reply), reply.headers)
+                raise refused(choice, reply.status, await _read(reply), reply.headers)
             yield reply
     except FateUnknown as error:
         raise _lost(time.monotonic() - began, ctx.settings.stream_timeout_s) from error
@@ -164,14 +164,15 @@ async def frames(work: Work, choice: Choice) -> AsyncIterator[list[Frame]]:
         raise UpstreamTimeout("The upstream fell silent.") from None
 
 
-def refused(provider: Provider, status: int, body: bytes, headers: Mapping[str, str]) -> PenstockError:
+def refused(choice: Choice, status: int, body: bytes, headers: Mapping[str, str]) -> PenstockError:
     if status < 400:
         return UpstreamError("The upstream points elsewhere: is the channel's base URL right?")
     try:
         said: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = None
-    return provider.refusal(status, said, seconds(headers.get("retry-after")), creates=False)
+    error = choice.provider.refusal(status, said, seconds(headers.get("retry-after")), creates=False)
+    return discreet(error, choice.deployment.channel)
 
 
 def _request(work: Work, choice: Choice, ask: Ask, timeout_s: float) -> Request:

@@ -60,7 +60,7 @@ class Carried:
 
 
 async def _begun(work: Work, choice: Choice) -> tuple[bytes, AsyncIterator[bytes]]:
-    rest = relay._pieces(work, choice)
+    rest = relay.pieces(work, choice)
     first = await anext(rest)
     work.first = time.perf_counter()
     return first, rest

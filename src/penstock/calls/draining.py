@@ -17,7 +17,7 @@ class ReadOn:
     tells whether it got there."""
 
     def __init__(self, source: AsyncIterator[list[Frame]], work: Work) -> None:
-        self._work = work
+        self._work, self._meter = work, work.meter
         self._portions: asyncio.Queue[list[Frame] | BaseException] = asyncio.Queue(AHEAD)
         self._reading = asyncio.create_task(self._read(source))
         self._over = False
@@ -52,7 +52,7 @@ class ReadOn:
             async with asyncio.timeout(self._work.ctx.settings.drain_s):
                 while not isinstance(portion := await self._portions.get(), BaseException):
                     for frame in portion:
-                        self._work.meter.see(frame.events)
+                        self._meter.see(frame.events)
         except TimeoutError:
             self._reading.cancel()
             return False

@@ -69,39 +69,43 @@ async def _streamed(work: Work, plan: CallPlan) -> Answered:
 
 async def _begun(work: Work, choice: Choice) -> AsyncIterator[bytes]:
     """A stream whose first bytes are here: the commit point."""
-    pieces = _pieces(work, choice)
-    first = await anext(pieces)
+    rest = pieces(work, choice)
+    first = await anext(rest)
     work.first = time.perf_counter()
-    return Begun(first, pieces, work)
+    return Begun(first, rest, work)
 
 
-async def _pieces(work: Work, choice: Choice) -> AsyncIterator[bytes]:
+async def pieces(work: Work, choice: Choice) -> AsyncIterator[bytes]:
     """The answer in the client's format; what follows its finish is held back until it is paid for."""
     if choice.endpoint.format.name == work.call.format:
         writer = work.format.passing(work.asked)
     else:
         guess = {"input_tokens": work.size.guessed_tokens, **work.asked.options}
         writer = work.format.writer(msgspec.structs.replace(work.asked, options=guess))
-    see, write, finish = work.meter.see, writer.write, list[bytes]()
+    meter, write, held = work.meter, writer.write, list[bytes]()
     source = attempts.frames(work, choice)
     if not choice.endpoint.stops:
         source = ReadOn(source, work)
     try:
         async for batch in source:
             for frame in batch:
-                see(frame.events)
+                meter.see(frame.events)
             piece = write(batch[0]) if len(batch) == 1 else b"".join([write(frame) for frame in batch])
-            if work.meter.finished:
-                finish.append(piece)
+            if meter.finished or not meter.seen:  # its end, or nothing of it was understood so far
+                held.append(piece)
+            elif held:
+                held.append(piece)
+                yield work.keep(b"".join(held))
+                held.clear()
             elif piece:
                 yield work.keep(piece)
     finally:
         await source.aclose()  # type: ignore[attr-defined]
-    if not work.meter.seen:
+    if not meter.seen:
         raise UpstreamError("The upstream's answer ended before it began.")
-    finish.append(writer.end())
+    held.append(writer.end())
     await work.settle(whole=True)
-    yield work.keep(b"".join(finish))
+    yield work.keep(b"".join(held))
 
 
 class Begun:

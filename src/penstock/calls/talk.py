@@ -11,7 +11,15 @@ import msgspec
 from penstock import __version__
 from penstock.canonical.plan import Channel
 from penstock.context import Context
-from penstock.errors import CallerError, FateUnknown, UpstreamError, UpstreamUnreachable
+from penstock.errors import (
+    CallerError,
+    ChannelRejected,
+    FateUnknown,
+    PenstockError,
+    UpstreamError,
+    UpstreamUnreachable,
+)
+from penstock.log import logger
 from penstock.providers._base import Ask, Talk
 from penstock.routing import Providers
 from penstock.wire.http import Request
@@ -62,13 +70,23 @@ async def _answer(ctx: Context, channel: Channel, ask: Ask, *, creates: bool) ->
         raise UpstreamError("The upstream points elsewhere: is the channel's base URL right?")
     if status >= 400:
         retry_after_s = seconds(headers.get("retry-after"))
-        raise provider.refusal(status, _decoded(body), retry_after_s, creates=creates)
+        raise discreet(provider.refusal(status, _decoded(body), retry_after_s, creates=creates), channel)
     if not body:
         return None
     decoded = _decoded(body)
     if decoded is None:
         raise FateUnknown() if creates else UpstreamError("the upstream's answer is not JSON")
     return decoded
+
+
+def discreet(error: PenstockError, channel: Channel) -> PenstockError:
+    """What a vendor says of the operator's own account is for the log (and a note of the error), not for callers."""
+    if not isinstance(error, ChannelRejected):
+        return error
+    logger("calls").warning("channel rejected", channel=channel.name, said=str(error))
+    told = type(error)(retry_after_s=error.retry_after_s)
+    told.add_note(str(error))
+    return told
 
 
 def _url(channel: Channel, path: str) -> str:

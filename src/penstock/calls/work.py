@@ -97,11 +97,18 @@ class Work:
         self.ctx.faults.reach("call.answered")
         counted, estimated = self.meter.usage(self.size, whole=whole)
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}
-        id, charge = await self.ctx.of(Allowances).settle(
+        ledger = self.ctx.of(Allowances)
+        if not self.rule.lines:  # free: the books need not know
+            ledger.release(self.hold)
+            return self._note(ledger.next_id(), outcome, usage, 0, estimated=estimated)
+        id, charge, on_disk = ledger.settle(
             self.hold, self.caller, self.call.model, self.rule, usage, estimated=estimated
         )
+        try:
+            await on_disk
+        finally:  # whoever waits may be cancelled; the charge is written all the same
+            self._note(id, outcome, usage, charge, estimated=estimated)
         self.ctx.faults.reach("call.settled")
-        self._note(id, outcome, usage, charge, estimated=estimated)
 
     def _note(self, id: int, outcome: str, usage: dict[Unit, int], charge: Micros, *, estimated: bool) -> None:
         call, caller, deployment = self.call, self.caller, self.deployment

@@ -207,7 +207,8 @@ async def test_channel(ctx: Context, name: str) -> dict[str, Any]:
         answer = await converse(ctx, channel, ask())
         await learning.learn(ctx, channel)
     except PenstockError as error:
-        return {"channel": name, "works": False, "reason": f"{error.code}: {error}"}
+        said = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        return {"channel": name, "works": False, "reason": f"{error.code}: {said}"}
     ctx.of(Health).worked(channel)
     return {"channel": name, "works": True, "answer": str(answer)[:200]}
 

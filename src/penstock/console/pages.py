@@ -17,6 +17,7 @@ from penstock.console.reference import reference
 from penstock.console.rendering import Pages, dressed, is_browser
 from penstock.console.task_page import TaskPage
 from penstock.context import Context
+from penstock.dialects._base import Incoming
 from penstock.dialects._installed import dialects
 from penstock.errors import NotFound
 from penstock.log import logger
@@ -76,8 +77,18 @@ def _in_dialect(request: Request, status: int) -> Response | None:
     """A 404 in the words of the dialect whose prefix the path has, for clients; None for all else."""
     if status != 404 or is_browser(request):
         return None
-    for dialect in dialects().values():
-        if any(prefix and request.url.path.startswith(f"{prefix}/") for prefix in dialect.prefixes):
+    path = request.url.path
+    near = [
+        (
+            max((len(prefix) for prefix in dialect.prefixes if prefix and path.startswith(f"{prefix}/")), default=0),
+            dialect,
+        )
+        for dialect in dialects().values()
+    ]
+    nearest = max(length for length, _ in near)
+    http = Incoming(request.method, path, request.headers, request.url.query)
+    for length, dialect in near:
+        if nearest and length == nearest and dialect.claims(http):
             out = dialect.error(NotFound())
             return Response(out.encoded(), out.status, out.headers, out.content_type)
     return None

@@ -5,6 +5,7 @@ A translator: it never touches a socket, a clock, or the database.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -24,6 +25,8 @@ Reader = Callable[..., Command]
 JSON = "application/json"
 DROPPED = "x-penstock-dropped"
 """Names what a translation could not carry and did without."""
+DROPPED_MOST = 2000
+"""Characters; clients and proxies bound a header."""
 STREAMED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -172,7 +175,7 @@ class Dialect:
 
     def write_call(self, answered: Answered, http: Incoming) -> Outgoing:
         """What a call resulted in; the writer of routes that call."""
-        headers = {DROPPED: ", ".join(answered.dropped)} if answered.dropped else {}
+        headers = {DROPPED: _header(", ".join(answered.dropped))} if answered.dropped else {}
         if answered.stream is None:
             return Outgoing(200, answered.body, headers, answered.content_type)
         headers |= STREAMED
@@ -185,3 +188,8 @@ class Dialect:
     def event(self, event: Event, task: Task, links: Links) -> bytes:
         """One event of a task as this API streams it."""
         raise NotImplementedError
+
+
+def _header(words: str) -> str:
+    """As a header can hold it: what was dropped is named as the client named it, line breaks and all."""
+    return re.sub("[^ -~]", "?", words[:DROPPED_MOST])

@@ -170,10 +170,11 @@ class Allowances:
 
     # ── settling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def settle(
+    def settle(
         self, hold: Hold, caller: Caller, model: str, rule: Rule, usage: Mapping[Unit, int], *, estimated: bool
-    ) -> tuple[int, Micros]:
-        """Charge what the usage comes to, at most the hold; returns once that is on disk, with the charge's id.
+    ) -> tuple[int, Micros, asyncio.Future[None]]:
+        """Charge what the usage comes to, at most the hold: the charge's id, how much it is, and what is done once that
+        is on disk.
 
         Ids are given in the order in which charges are written, so that `through` parts what is summed from the rest.
         """
@@ -194,8 +195,7 @@ class Allowances:
         self._waiters.append((purse, amount, on_disk))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
-        await on_disk
-        return id, amount
+        return id, amount, on_disk
 
     async def _flush(self) -> None:
         """Write what has gathered, as one transaction after the other, until nothing is left."""

@@ -35,7 +35,9 @@ async def spendable(ctx: Context, ledger: Allowances, caller: Caller) -> int:
 
 async def settle(ledger: Allowances, caller: Caller, hold: Hold, used: int) -> int:
     usage = {Unit.INPUT_TOKEN: used}
-    return (await ledger.settle(hold, caller, "m", EACH, usage, estimated=False))[1]
+    _, amount, on_disk = ledger.settle(hold, caller, "m", EACH, usage, estimated=False)
+    await on_disk
+    return amount
 
 
 async def test_200_calls_on_money_for_100(context: Context) -> None:

@@ -261,6 +261,7 @@ PARTS: dict[str, Callable[[s.Part, str], c.Part]] = {
 
 
 def _tools(asked: s.Body, members: dict[str, msgspec.Raw]) -> Iterator[c.Tool | c.HostedTool]:
+    raws: list[dict[str, Any]] = []
     for number, tool in enumerate(asked.tools or ()):
         if tool.type == "function" and tool.function:
             yield _function(tool.function, _cache(tool.cache_control))
@@ -269,8 +270,9 @@ def _tools(asked: s.Body, members: dict[str, msgspec.Raw]) -> Iterator[c.Tool | 
         elif tool.type in ("function", "custom"):
             invalid(f"tools[{number}].{tool.type}", "is missing", "required")
         else:
-            raw = decoded(members["tools"], list[dict[str, Any]])[number]
-            yield c.HostedTool("web_search" if tool.type.startswith("web_search") else tool.type, "openai", raw)
+            raws = raws or decoded(members["tools"], list[dict[str, Any]])
+            kind = "web_search" if tool.type.startswith("web_search") else tool.type
+            yield c.HostedTool(kind, "openai", raws[number])
     for function in asked.functions or ():
         yield _function(function, None)
     if asked.web_search_options:

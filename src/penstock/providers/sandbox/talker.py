@@ -22,6 +22,8 @@ from penstock.providers.sandbox.palettes import dice
 from penstock.providers.sandbox.voice import Voice, listed
 
 MOST_CALLS = 8
+LONGEST_NAME = 200
+"""Of a tool that may be mentioned: vendors take 64 to 128 characters."""
 VERBS = (
     "add ask bash build call change check create delete do edit exec execute fetch find function get glob grep is list "
     "load look lookup make my new open query read remove run save search send set show start stop task the tool update "
@@ -141,7 +143,9 @@ def calls(request: ChatRequest, prompt: str) -> tuple[ToolCall, ...]:
     tools = [tool for tool in request.tools if isinstance(tool, Tool) and (not names or tool.name in names)]
     if not tools or mode == "none" or (mode == "auto" and results(request)):
         return ()
-    chosen = [tool for tool in tools if mentioned(tool.name, prompt)] or (tools[:1] if mode == "required" else [])
+    chosen = [tool for tool in tools if len(tool.name) <= LONGEST_NAME and mentioned(tool.name, prompt)] or (
+        tools[:1] if mode == "required" else []
+    )
     pairs = [(tool, "") for tool in chosen]
     if len(chosen) == 1 and takes_text(chosen[0]):
         pairs = [(chosen[0], name) for name in listed(prompt)] or pairs
@@ -153,6 +157,8 @@ def calls(request: ChatRequest, prompt: str) -> tuple[ToolCall, ...]:
 def mentioned(name: str, text: str) -> bool:
     """`get_weather` by its name or by “weather”; a name that is a mere verb, as `Read`, only as a tool: “the Read
     tool”, “call Read”, `Read` in backticks."""
+    if len(name) > LONGEST_NAME:
+        return False
     parts = parts_of(name)
     dull = set(VERBS.split())
     nouns = [part for part in parts if part not in dull and len(part) > 2]
