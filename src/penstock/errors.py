@@ -180,6 +180,13 @@ class UpstreamUnreachable(UpstreamError):
     code = "upstream_unreachable"
 
 
+class Crowded(UpstreamUnreachable):
+    """Too many requests are on their way upstream."""
+
+    status = 503
+    code = "crowded"
+
+
 class UpstreamBusy(UpstreamError):
     """The upstream is busy."""
 

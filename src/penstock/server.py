@@ -209,7 +209,7 @@ class App:
         try:
             await self._exchange(exchange, scope, receive)
         except asyncio.CancelledError:
-            if not exchange.left:
+            if not exchange.left and not self.ctx.closing.is_set():
                 raise
 
     async def _exchange(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
@@ -243,7 +243,11 @@ class App:
         if dialect.id_header:
             out.headers[dialect.id_header] = exchange.id
         self._counted(dialect.name, out.status).inc()
-        await exchange.write(out)
+        try:
+            await exchange.write(out)
+        finally:
+            if out.stream is not None and hasattr(out.stream, "aclose"):
+                await out.stream.aclose()
 
     async def _perform(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Outgoing:
         caller = NOBODY
@@ -395,8 +399,7 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": out.broken(error), "more_body": True})
         finally:
             pulse.leave(beats.look)
-            if hasattr(stream, "aclose"):
-                await stream.aclose()
+            await beats.end()
         await self._send({"type": "http.response.body", "body": b""})
 
     def watch(self) -> None:
@@ -428,6 +431,12 @@ class Beats:
     def __init__(self, send: Send, beat: bytes, after_s: float) -> None:
         self._send, self._beat, self._after_s = send, beat, after_s
         self.sent_at = time.monotonic()
+        self._beating: asyncio.Future[None] | None = None
+
+    async def end(self) -> None:
+        """After this nothing more is sent."""
+        if self._beating is not None and not self._beating.done():
+            await asyncio.wait([self._beating])
 
     def look(self, at: float) -> None:
         if at - self.sent_at >= self._after_s:

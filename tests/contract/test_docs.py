@@ -115,7 +115,7 @@ def test_the_curl_lines_of_a_page_are_answered(server: Live, page: Path, tmp_pat
 @pytest.mark.timeout(400)  # the first one makes the client's environment
 def test_the_python_of_the_pages_works(server: Live, client: str, script: str, tmp_path: Path) -> None:
     script = script.replace(HERE, server.url).replace("sk-test-…", server.test_key)
-    command = [python_client(client), "-W", "ignore", "-c", script]
+    command = [str(python_client(client)), "-W", "ignore", "-c", script]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     if "boat.webp" in script:

@@ -48,7 +48,7 @@ def test_every_error_has_a_word_in_every_dialect(dialect: Dialect, kind: type[Pe
     reply = dialect.error(exc)
     assert 400 <= reply.status < 600
     assert reply.content_type in ("application/json", "application/problem+json")
-    assert str(exc) in list(strings(json.loads(reply.encoded())))
+    assert any(str(exc) in said for said in strings(json.loads(reply.encoded())))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -18,7 +18,15 @@ from penstock.calls.pulse import Patience, Pulse
 from penstock.calls.talk import AGENT, discreet, seconds
 from penstock.calls.work import Work
 from penstock.canonical.events import Frame
-from penstock.errors import FateUnknown, NoChannel, PenstockError, UpstreamError, UpstreamTimeout
+from penstock.errors import (
+    FateUnknown,
+    NoChannel,
+    PenstockError,
+    UnknownModel,
+    UpstreamError,
+    UpstreamForgot,
+    UpstreamTimeout,
+)
 from penstock.providers._base import Ask
 from penstock.routing import Health, Providers
 from penstock.routing.planning import CallPlan, Choice
@@ -39,6 +47,7 @@ async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, C
             continue
         work.deployment, work.dropped = choice.deployment, ()
         work.attempts += 1
+        work.take_place()
         try:
             answer = await attempt(work, choice)
         except asyncio.CancelledError:
@@ -47,12 +56,14 @@ async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, C
         except PenstockError as error:
             work.forget()
             health.failed(channel, error)
-            failed = error
+            failed = discreet(error, channel)
             if not error.tries_next:
                 break
         else:
             health.worked(channel)
             return answer
+    if isinstance(failed, UpstreamForgot):  # whoever was asked does not know the model
+        raise UnknownModel() from failed
     raise failed
 
 
@@ -153,6 +164,7 @@ async def frames(work: Work, choice: Choice) -> AsyncIterator[list[Frame]]:
                         break
                     patience.waits()
                 if batch := reader.end():
+                    patience.rests()
                     yield batch
                 if not (reader.done or work.meter.finished):
                     raise UpstreamError("The upstream's answer broke off.")
@@ -171,8 +183,7 @@ def refused(choice: Choice, status: int, body: bytes, headers: Mapping[str, str]
         said: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = None
-    error = choice.provider.refusal(status, said, seconds(headers.get("retry-after")), creates=False)
-    return discreet(error, choice.deployment.channel)
+    return choice.provider.refusal(status, said, seconds(headers.get("retry-after")), creates=False)
 
 
 def _request(work: Work, choice: Choice, ask: Ask, timeout_s: float) -> Request:

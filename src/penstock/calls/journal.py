@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from penstock.context import Context
-from penstock.errors import PenstockError
 from penstock.log import logger
 from penstock.store import calls
 
@@ -34,7 +33,7 @@ class Journal:
             rows, self._rows = self._rows[:AT_ONCE], self._rows[AT_ONCE:]
             try:
                 await self._ctx.store.write(calls.log_all(rows))
-            except PenstockError as error:
+            except Exception as error:  # noqa: BLE001  a log that can't be written stops nothing
                 logger("calls").error("request log not written", calls=len(rows), why=str(error))
 
     async def close(self) -> None:

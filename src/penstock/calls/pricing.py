@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from penstock.calls.work import Work
@@ -19,6 +20,8 @@ from penstock.routing.planning import CallPlan, plan_call
 FREE = Rule((), version="free")
 LONGEST, MOST_CHOICES = 10_000_000, 1000
 """What a client may ask for at most, as far as money goes: the books hold 63 bits."""
+NAME = re.compile(r"[^\s\x00-\x1f\x7f/?#%][^\x00-\x1f\x7f?#%]{0,199}")
+"""What a model may be called: it goes into vendors' paths, into logs, and into the books."""
 BROKE = b"[[broke]]"
 """A script of test mode: there is no money."""
 UNCHARGED = frozenset({Operation.COUNT, Operation.MODERATE})
@@ -31,8 +34,9 @@ def planned(ctx: Context, caller: Caller, work: Work) -> CallPlan | None:
     Raises UnknownModel, Unpriced.
     """
     model = work.call.model
-    plan = plan_call(ctx, model, caller.mode, work.call.format, work.operation)
-    if not is_known(ctx, caller, model) or not (plan or work.operation is Operation.COUNT):
+    known = is_known(ctx, caller, model)
+    plan = plan_call(ctx, model, caller.mode, work.call.format, work.operation) if known else []
+    if not known or not (plan or work.operation is Operation.COUNT):
         raise UnknownModel(f"The model {model[:200]!r} does not exist here, or this key may not use it.")
     work.rule = _rule(ctx, caller, model, work.operation)
     return plan or None
@@ -41,6 +45,8 @@ def planned(ctx: Context, caller: Caller, work: Work) -> CallPlan | None:
 def is_known(ctx: Context, caller: Caller, model: str) -> bool:
     """A live key's models are those that a channel serves; a test key may also call what the catalogue and the sandbox
     know."""
+    if not NAME.fullmatch(model) or ".." in model:
+        return False
     scripted = model.startswith(language.SANDBOX)
     if caller.mode == TEST and (scripted or language.find(model) is not None):
         return not scripted or model.removeprefix(language.SANDBOX) in language.SCRIPTED

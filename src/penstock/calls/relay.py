@@ -17,6 +17,7 @@ from penstock.calls import attempts
 from penstock.calls.draining import ReadOn
 from penstock.calls.pricing import most, planned
 from penstock.calls.settling import Settling
+from penstock.calls.talk import discreet
 from penstock.calls.work import Work, begin
 from penstock.canonical.commands import Call
 from penstock.canonical.events import Counted
@@ -139,13 +140,16 @@ class Begun:
             return
         self._ended = True
         work = self._work
-        if isinstance(error, PenstockError) and work.deployment is not None:
-            work.ctx.of(Health).failed(work.deployment.channel, error)
-        await self._rest.aclose()  # type: ignore[attr-defined]
-        work.ctx.of(Limits).end(work.caller.key)
-        settling = work.ctx.of(Settling).finish(work, _outcome(error))
+        try:
+            if isinstance(error, PenstockError) and work.deployment is not None:
+                work.ctx.of(Health).failed(work.deployment.channel, error)
+                discreet(error, work.deployment.channel)
+            await self._rest.aclose()  # type: ignore[attr-defined]
+        finally:
+            work.ctx.of(Limits).end(work.caller.key)
+            settling = work.ctx.of(Settling).finish(work, _outcome(error))
         if settling is not None and isinstance(error, PenstockError):
-            await settling  # the client sees the end of the stream only after that
+            await asyncio.shield(settling)  # the client sees the end of the stream only after that
 
 
 def _counted_here(work: Work) -> Answered:

@@ -6,7 +6,6 @@ import asyncio
 
 from penstock.calls.work import Work
 from penstock.context import Context
-from penstock.errors import PenstockError
 from penstock.log import logger
 
 
@@ -34,5 +33,5 @@ class Settling:
         try:
             whole = await work.draining if work.draining is not None else False
             await work.settle(outcome, whole=whole)
-        except PenstockError as error:
+        except Exception as error:  # noqa: BLE001  nobody else is there to hear it
             logger("calls").error("a call was not charged", call=work.asked.id, why=str(error))

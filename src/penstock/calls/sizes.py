@@ -36,7 +36,7 @@ def measure(body: bytes) -> Size:
     """Jumps over base64 with searches that run at memory speed; a small body can't hold much of it."""
     if len(body) < 4096:
         return Size(len(body), 0, 0)
-    media, media_bytes = 0, 0
+    found: dict[int, int] = {}  # where each begins, by where it ends: two marks may stand before one
     for mark in MARKS:
         at = body.find(mark)
         while at >= 0:
@@ -44,7 +44,7 @@ def measure(body: bytes) -> Size:
             end = body.find(b'"', start)
             end = len(body) if end < 0 else end
             if end - start > 256:
-                media += 1
-                media_bytes += end - start
+                found[end] = start
             at = body.find(mark, end)
-    return Size(max(0, len(body) - media_bytes), media, media_bytes)
+    media_bytes = sum(end - start for end, start in found.items())
+    return Size(len(body) - media_bytes, len(found), media_bytes)

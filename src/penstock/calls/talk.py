@@ -80,13 +80,19 @@ async def _answer(ctx: Context, channel: Channel, ask: Ask, *, creates: bool) ->
 
 
 def discreet(error: PenstockError, channel: Channel) -> PenstockError:
-    """What a vendor says of the operator's own account is for the log (and a note of the error), not for callers."""
-    if not isinstance(error, ChannelRejected):
-        return error
-    logger("calls").warning("channel rejected", channel=channel.name, said=str(error))
-    told = type(error)(retry_after_s=error.retry_after_s)
-    told.add_note(str(error))
-    return told
+    """The error as callers may see it: what a vendor says of the operator's own account is for the log (and a note),
+    and neither our credential nor the vendor's address is anybody's to see."""
+    said = str(error)
+    for secret, instead in ((channel.credential, "[hidden]"), (urlsplit(channel.base_url).netloc, "the upstream")):
+        if secret:
+            said = said.replace(secret, instead)
+    if isinstance(error, ChannelRejected):
+        logger("calls").warning("channel rejected", channel=channel.name, said=said)
+        error.args = type(error)().args
+        error.add_note(said)
+    elif said != str(error):
+        error.args = (said,)
+    return error
 
 
 def _url(channel: Channel, path: str) -> str:

@@ -32,7 +32,20 @@ class Work:
 
     __slots__ = (
         *("accepted", "asked", "attempts", "began", "call", "caller", "closed", "ctx", "deployment"),
-        *("draining", "dropped", "first", "format", "heard", "hold", "meter", "operation", "place", "rule", "size"),
+        *(
+            "draining",
+            "dropped",
+            "first",
+            "format",
+            "heard",
+            "heard_bytes",
+            "hold",
+            "meter",
+            "operation",
+            "place",
+            "rule",
+            "size",
+        ),
     )
 
     def __init__(self, ctx: Context, caller: Caller, call: Call, format: Format) -> None:
@@ -56,6 +69,7 @@ class Work:
         self.place = ""
         self.draining: asyncio.Task[bool] | None = None
         self.heard: list[bytes] = []
+        self.heard_bytes = 0
 
     def _new_meter(self) -> Meter:
         return Meter(answers=self.operation in ANSWERING)
@@ -63,6 +77,7 @@ class Work:
     def forget(self) -> None:
         """An attempt came to nothing: what was seen of it does not count."""
         self.accepted = False
+        self.free_place()
         self.meter = self._new_meter()
 
     def take_place(self) -> None:
@@ -146,8 +161,9 @@ class Work:
 
     def keep(self, piece: bytes) -> bytes:
         """The same piece, remembered where bodies are logged."""
-        if self.ctx.settings.log_bodies:
+        if self.ctx.settings.log_bodies and self.heard_bytes < self.ctx.settings.log_bodies_most:
             self.heard.append(piece)
+            self.heard_bytes += len(piece)
         return piece
 
 

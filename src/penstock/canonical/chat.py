@@ -7,6 +7,7 @@ one role are one turn (`merged`), results of tools stand in a user turn and come
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any, Literal
 
 import msgspec
@@ -175,14 +176,10 @@ class ChatRequest(Value, frozen=True):
 
 def merged(messages: Iterable[Message]) -> tuple[Message, ...]:
     """Neighbouring turns of one speaker as one; turns without parts are dropped; tool results come first in theirs."""
-    turns: list[Message] = []
-    for message in messages:
-        if not message.content:
-            continue
-        if turns and (turns[-1].role, turns[-1].name) == (message.role, message.name):
-            turns[-1] = Message(message.role, turns[-1].content + message.content, message.name)
-        else:
-            turns.append(message)
+    spoken = groupby((each for each in messages if each.content), key=lambda each: (each.role, each.name))
+    turns = [
+        Message(role, tuple(part for each in said for part in each.content), name) for (role, name), said in spoken
+    ]
     return tuple(_results_first(turn) if turn.role == "user" else turn for turn in turns)
 
 

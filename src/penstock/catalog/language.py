@@ -15,7 +15,7 @@ import msgspec
 from penstock.canonical.usage import Micros, Unit
 
 FILE = Path(__file__).parent / "language.json"
-SNAPSHOT = re.compile(r"([-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest|preview))+$")
+SNAPSHOT = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 SANDBOX = "sandbox/"
 MODERATION = ("omni-moderation-latest", "omni-moderation-2024-09-26", "text-moderation-latest")
 """OpenAI's; it asks nothing for them."""

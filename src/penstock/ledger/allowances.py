@@ -28,6 +28,7 @@ from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
 from penstock.ledger.prices import Rule
+from penstock.log import logger
 from penstock.store import Step, accounts, calls
 
 LEAST_GRANT = 1_000_000
@@ -98,6 +99,7 @@ class Allowances:
         """Give everything back and end the epoch; where something is still held or in doubt, the next start does."""
         if self._tick is not None:
             self._tick.cancel()
+            await asyncio.wait([self._tick])
         while self._fills or self._flushing:
             await asyncio.gather(*self._fills, *([self._flushing] if self._flushing else []), return_exceptions=True)
         epoch, self._epoch = self._epoch, 0
@@ -156,6 +158,8 @@ class Allowances:
     async def give_back(self, account: str, mode: str) -> bool:
         """Return what is free to the balance, for those who hold by their own rows. Whether there was anything."""
         purse = self._purses.get((account, mode))
+        if purse is not None and purse.filling:
+            await asyncio.wait(list(self._fills))
         return purse is not None and await self._return(purse)
 
     async def write_holding(self, caller: Caller, *steps: Step) -> None:
@@ -173,14 +177,17 @@ class Allowances:
     def settle(
         self, hold: Hold, caller: Caller, model: str, rule: Rule, usage: Mapping[Unit, int], *, estimated: bool
     ) -> tuple[int, Micros, asyncio.Future[None]]:
-        """Charge what the usage comes to, at most the hold: the charge's id, how much it is, and what is done once that
-        is on disk.
+        """Charge what the usage comes to: the charge's id, how much it is, and what is done once that is on disk.
+
+        What the hold does not cover is taken from what is free in the purse: a bound that was guessed too low is no
+        present. The rest is noted as uncovered.
 
         Ids are given in the order in which charges are written, so that `through` parts what is summed from the rest.
         """
         id = next(self._ids)
         total = rule.of_tokens(usage)
-        purse, amount = hold.purse, min(total, hold.amount)
+        purse = hold.purse
+        amount = min(total, hold.amount + purse.free)
         purse.held -= hold.amount
         purse.free += hold.amount - amount
         hold.amount = 0
@@ -214,10 +221,14 @@ class Allowances:
         try:
             await self._ctx.store.write(*(calls.rule(*rule) for rule in rules.items()), calls.charge_all(rows))
         except Exception as error:  # noqa: BLE001  told to each of those who wait
-            for purse, _, on_disk in waiters:
-                purse.doubtful = True
-                if not on_disk.done():
-                    on_disk.set_exception(error)
+            if len(rows) > 1:  # one that the database refuses must not stop the others
+                for row, waiter in zip(rows, waiters, strict=True):
+                    await self._write([row], [waiter])
+                return
+            ((purse, _, on_disk),) = waiters
+            purse.doubtful = True
+            if not on_disk.done():
+                on_disk.set_exception(error)
             return
         self._known_rules |= rules.keys()
         self._new_rules = {id: text for id, text in self._new_rules.items() if id not in rules}
@@ -272,6 +283,9 @@ class Allowances:
             await self._ctx.store.write(*_moved(purse, self._epoch, "draw", grant))
         except QuotaSpent:
             return False
+        except BaseException:
+            purse.doubtful = True
+            raise
         self._ctx.faults.reach("call.drawn")
         purse.free += grant
         purse.grant = max(grant, min(purse.grant, LEAST_GRANT))
@@ -297,8 +311,8 @@ class Allowances:
         self._ctx.faults.reach("call.returning")
         try:
             await self._ctx.store.write(*_moved(purse, self._epoch, "return", -amount))
-        except Exception:  # a caller who leaves does not stop the write, so nothing is taken back then
-            purse.free += amount
+        except BaseException:  # it may have happened all the same: the next start knows
+            purse.doubtful = True
             raise
         self._ctx.faults.reach("call.returned")
         return True
@@ -308,7 +322,10 @@ class Allowances:
             await asyncio.sleep(UNUSED_S / 2)
             before = time.monotonic() - UNUSED_S
             for purse in [p for p in self._purses.values() if p.free and not p.held and p.used_at < before]:
-                await self._return(purse)
+                try:
+                    await self._return(purse)
+                except Exception:  # noqa: BLE001  the others' turn comes all the same
+                    logger("ledger").exception("an allowance was not given back")
 
 
 def _moved(purse: Purse, epoch: int, kind: str, amount: Micros) -> tuple[Step, ...]:
@@ -331,16 +348,13 @@ def _emptied(purse: Purse, epoch: int) -> tuple[Step, ...]:
 async def recover(ctx: Context) -> None:
     """Give back what processes that were killed had drawn and not charged."""
     for epoch in await calls.unclosed(ctx.store):
-        rows = await calls.allowances_of(ctx.store, epoch)
-        least = min((row[5] for row in rows), default=0)
-        charged = await calls.charged_after(ctx.store, epoch, least)
+        charged = {row[:2]: row[2:] for row in await calls.charged_since(ctx.store, epoch)}
         steps: list[Step] = []
-        for _, account, mode, drawn, settled, through in rows:
-            settled += sum(row[3] for row in charged if row[:2] == (account, mode) and row[2] > through)
-            left = drawn - settled
-            last = max((row[2] for row in charged if row[:2] == (account, mode)), default=through)
+        for _, account, mode, drawn, settled, through in await calls.allowances_of(ctx.store, epoch):
+            more, last = charged.get((account, mode), (0, through))
+            settled, left = settled + more, drawn - settled - more
             if left:
                 steps.append(accounts.entry(account, mode, "return", left, work=f"allowance/{epoch}"))
                 steps.append(accounts.add(account, mode, left))
-            steps += calls.draw(epoch, account, mode, -left, settled, max(last, through))
+            steps += calls.draw(epoch, account, mode, -left, settled, last)
         await ctx.store.write(*steps, calls.close_epoch(epoch))

@@ -30,6 +30,8 @@ THINKING = Accent(cap="max_tokens", narrows=False, recalls=True, thinks=("switch
 (api-docs.deepseek.com/guides/thinking_mode: else a 400)."""
 EMBEDS = (OpenAIEmbeddings(),)
 BEARER = Bearer()
+BILLS_ON = frozenset({"groq", "google-compatible", "mistral", "perplexity", "minimax", "dashscope"})
+"""Vendors where hanging up does not end what they bill, by OpenRouter's list (its docs on cancelling streams)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Vendor:
 
     def calls(self) -> tuple[CallEndpoint, ...]:
         return (
-            CallEndpoint(OpenAIChat(self.accent), "/chat/completions", lacks=self.lacks),
+            CallEndpoint(
+                OpenAIChat(self.accent), "/chat/completions", lacks=self.lacks, stops=self.name not in BILLS_ON
+            ),
             *(CallEndpoint(format, "/embeddings") for format in self.embeds),
             *((CallEndpoint(OpenAIModerations(), "/moderations"),) if self.moderates else ()),
         )

@@ -28,7 +28,10 @@ class Gemini(Provider):
     name, base_url = "gemini", "https://generativelanguage.googleapis.com"
     auth = InHeader("x-goog-api-key")
     calls = (
-        CallEndpoint(GeminiContent(), f"{MODEL}:generateContent", f"{MODEL}:streamGenerateContent?alt=sse"),
+        # `stops`: by OpenRouter's list of vendors, hanging up does not end what Google bills.
+        CallEndpoint(
+            GeminiContent(), f"{MODEL}:generateContent", f"{MODEL}:streamGenerateContent?alt=sse", stops=False
+        ),
         CallEndpoint(GeminiEmbeddings(), f"{MODEL}:batchEmbedContents"),
         CallEndpoint(GeminiEmbedOne(), f"{MODEL}:embedContent"),
         CallEndpoint(GeminiCount(), f"{MODEL}:countTokens"),

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from penstock.canonical.plan import Channel
 from penstock.context import Context
-from penstock.errors import ChannelRejected, PenstockError, UpstreamBusy, UpstreamUnreachable
+from penstock.errors import ChannelRejected, Crowded, PenstockError, UpstreamBusy, UpstreamUnreachable
 
 COOL_DOWN_S: dict[type[PenstockError], float] = {ChannelRejected: 60.0, UpstreamBusy: 2.0, UpstreamUnreachable: 5.0}
 """How long a channel rests after a first such refusal; doubled for each in a row, up to the longest."""
 LONGEST_S = 300.0
+MOST_IN_A_ROW = 16
 
 
 class Health:
@@ -29,8 +30,12 @@ class Health:
         base = next((seconds for kind, seconds in COOL_DOWN_S.items() if isinstance(error, kind)), None)
         if base is None:
             return
-        row = self._in_a_row[channel.id] = self._in_a_row.get(channel.id, 0) + 1
-        rest = error.retry_after_s or min(base * 2 ** (row - 1), LONGEST_S)
+        if isinstance(error, Crowded):
+            return
+        row = self._in_a_row.get(channel.id, 0)
+        if not self.cooling_s(channel):  # what fails while it rests began before
+            row = self._in_a_row[channel.id] = min(row + 1, MOST_IN_A_ROW)
+        rest = error.retry_after_s or min(base * 2 ** max(0, row - 1), LONGEST_S)
         self._until[channel.id] = max(self._until.get(channel.id, 0.0), time.monotonic() + rest)
 
     def worked(self, channel: Channel) -> None:

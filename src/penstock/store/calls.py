@@ -31,9 +31,17 @@ _DRAW = compiled(
 )
 _ALLOWANCES = compiled(select(*allowances.c).where(allowances.c.epoch == P.epoch))
 _CHARGED = compiled(
-    select(charges.c.account, charges.c.mode, charges.c.id, charges.c.amount).where(
-        charges.c.id > P.after, charges.c.id < P.before
+    select(charges.c.account, charges.c.mode, func.sum(charges.c.amount), func.max(charges.c.id))
+    .select_from(
+        charges.join(
+            allowances,
+            (allowances.c.epoch == P.epoch)
+            & (allowances.c.account == charges.c.account)
+            & (allowances.c.mode == charges.c.mode),
+        )
     )
+    .where(charges.c.id > P.after, charges.c.id < P.before, charges.c.id > allowances.c.through)
+    .group_by(charges.c.account, charges.c.mode)
 )
 
 _RULE = inserting(rules, unless_present=True)
@@ -97,9 +105,11 @@ async def allowances_of(store: Store, epoch: int) -> list[Row]:
     return await store.all(_ALLOWANCES, epoch=epoch)
 
 
-async def charged_after(store: Store, epoch: int, after: int) -> list[Row]:
-    """(account, mode, id, amount) of an epoch's charges with larger ids than `after`."""
-    return await store.scan(_CHARGED, after=max(after, (epoch << EPOCH_BITS) - 1), before=(epoch + 1) << EPOCH_BITS)
+async def charged_since(store: Store, epoch: int) -> list[Row]:
+    """(account, mode, sum, last id) of an epoch's charges that its allowances had not summed."""
+    bounds = {"after": (epoch << EPOCH_BITS) - 1, "before": (epoch + 1) << EPOCH_BITS}
+    rows = await store.scan(_CHARGED, epoch=epoch, **bounds)
+    return [(account, mode, int(total), last) for account, mode, total, last in rows]
 
 
 def rule(id: str, text: str) -> Step:

@@ -104,7 +104,7 @@ class Step(msgspec.Struct, frozen=True):
     many: Sequence[tuple[Any, ...]] = ()
 
     def must_change(self, rows: int, otherwise: PenstockError | None = None) -> Step:
-        return Step(self.statement, self.params, rows, otherwise, self.after)
+        return Step(self.statement, self.params, rows, otherwise, self.after, self.many)
 
     def check(self, changed: int) -> None:
         if self.rows is not None and changed != self.rows:

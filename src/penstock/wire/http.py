@@ -27,7 +27,7 @@ from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response as Reply
 
 from penstock import __version__
-from penstock.errors import FateUnknown, PenstockError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from penstock.errors import Crowded, FateUnknown, PenstockError, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods for which sending again does no harm (RFC 9110, 9.2.2)."""
@@ -86,19 +86,22 @@ class Streamed:
 class Http:
     """The pooled client. Open it once per process: `async with Http() as http`.
 
-    At most `max_in_flight` requests run at once; others wait up to `connect_timeout_s` for a place. A reply that stays
-    silent for `stall_s` is given up. `roots_pem` is trusted besides the system's certificate authorities.
+    At most `max_in_flight` requests run at once, and `max_streams` streams beside them; others wait up to
+    `connect_timeout_s` for a place. A reply that stays silent for `stall_s` is given up. `roots_pem` is trusted besides
+    the system's certificate authorities.
     """
 
     def __init__(
         self,
         max_in_flight: int = 1024,
+        max_streams: int = 8192,
         connect_timeout_s: float = 10.0,
         idle_s: float = 30.0,
         stall_s: float = 600.0,
         roots_pem: bytes | None = None,
     ) -> None:
         self._places = asyncio.Semaphore(max_in_flight)
+        self._streams = asyncio.Semaphore(max_streams)  # they last: whoever only polls must not wait for them
         self._patience_s = connect_timeout_s
         builder = plain_builder(connect_timeout_s, idle_s, roots_pem).read_timeout(timedelta(seconds=stall_s))
         self._client = builder.build()
@@ -117,7 +120,7 @@ class Http:
         More than `limit` bytes (inflated) count as a lost reply: FateUnknown after a POST or PATCH, else UpstreamError.
         """
         prepared = prepare(self._client, request, whole=True)
-        await self._take_place()
+        await self._take_place(self._places)
         try:
             async with prepared as reply:
                 body = await reply.body_reader.read(limit + 1)
@@ -137,24 +140,24 @@ class Http:
         method; so is one of more than `cap_bytes`.
         """
         prepared = prepare(self._client, request)
-        await self._take_place()
+        await self._take_place(self._streams)
         try:
             async with opened(
                 prepared, request.method, cap_bytes, UpstreamError("The upstream's answer is too large.")
             ) as reply:
                 yield reply
         finally:
-            self._places.release()
+            self._streams.release()
 
-    async def _take_place(self) -> None:
-        if not self._places.locked():  # the usual case costs no timer
-            await self._places.acquire()
+    async def _take_place(self, places: asyncio.Semaphore) -> None:
+        if not places.locked():  # the usual case costs no timer
+            await places.acquire()
             return
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._places.acquire()
+                await places.acquire()
         except TimeoutError:
-            raise UpstreamUnreachable("Too many requests are on their way upstream.") from None
+            raise Crowded() from None
 
 
 # ── shared with the guarded fetch ─────────────────────────────────────────────────────────────────────────────────────

@@ -58,15 +58,25 @@ async def test_200_calls_on_money_for_100(context: Context) -> None:
     assert await calls.charge_sums(context.store) == [(caller.account, "live", 100_000)]
 
 
-async def test_a_charge_is_never_more_than_its_hold(context: Context) -> None:
+async def test_a_charge_is_never_more_than_there_is(context: Context) -> None:
     ledger = Allowances(context)
     await ledger.open()
-    caller = await funded(context, 5_000)
+    caller = await funded(context, 100)
     hold = await ledger.hold(caller, 100)
     assert await settle(ledger, caller, hold, 250) == 100
     ((_, _, _, _, _, _, units, amount, uncovered, estimated, _),) = await every_charge(context)
     assert (units, amount, uncovered, bool(estimated)) == ('{"input_token":250}', 100, 150, False)
     await ledger.close()
+    assert await check(context) == []
+
+
+async def test_what_the_hold_does_not_cover_comes_out_of_the_purse(context: Context) -> None:
+    ledger = Allowances(context)
+    await ledger.open()
+    caller = await funded(context, 5_000)
+    assert await settle(ledger, caller, await ledger.hold(caller, 100), 250) == 250
+    await ledger.close()
+    assert await accounts.balance(context.store, caller.account, "live") == 4_750
     assert await check(context) == []
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trustme
 
-from penstock.errors import FateUnknown, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from penstock.errors import Crowded, FateUnknown, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from penstock.wire.http import Http, Request
 from tests.unit.wire.origin import (
     Answer,
@@ -210,10 +210,19 @@ async def test_leaving_a_stream_closes_it_and_frees_its_place() -> None:
 
 
 async def test_beyond_the_requests_in_flight_others_wait_and_then_give_up() -> None:
-    async with Http(max_in_flight=1, connect_timeout_s=0.2) as http, origin(answering()) as upstream:
+    bounds = {"max_in_flight": 1, "max_streams": 1}
+    async with (
+        Http(**bounds, connect_timeout_s=0.2) as http,
+        origin(answering()) as upstream,
+        origin(silent) as hanging,
+    ):
+        waiting = asyncio.create_task(http.send(Request("GET", hanging.url, timeout_s=1)))
         async with http.stream(Request("GET", upstream.url), cap_bytes=100):
-            with pytest.raises(UpstreamUnreachable):
+            with pytest.raises(Crowded):
                 await http.send(Request("POST", upstream.url))
+            with pytest.raises(Crowded):
+                await http.stream(Request("GET", upstream.url), cap_bytes=100).__aenter__()
+        await asyncio.gather(waiting, return_exceptions=True)
         assert (await http.send(Request("POST", upstream.url))).status == 200
 
 

@@ -72,7 +72,7 @@ PLACEHOLDER = {"type": "text", "text": "..."}
 """A text may not be empty, and the first turn must be the user's."""
 _ID = re.compile(r"[^a-zA-Z0-9_-]")
 _CLAUDE = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)", re.IGNORECASE)
-_PICTURE = re.compile(r"!\[([^\]]*)\]\(data:[^)]*\)")
+_PICTURE = re.compile(r"!\[([^\[\]]*)\]\(data:[^()]*\)")
 
 
 @lru_cache(512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -65,8 +66,9 @@ def read(body: dict[str, Any]) -> ChatRequest:
     for name in ("cached_content", "continuation_token"):
         if getattr(asked, name):
             raise Unsupported(f"{camel_name(name)} works only with a Gemini model of Google's.")
-    messages = [*_system(asked.system_instruction, left), *_messages(_listed(asked.contents), left)]
-    if not any(message.role != "system" for message in messages):
+    contents = _listed(asked.contents)
+    messages = [*_system(asked.system_instruction, left), *_messages(contents, left)]
+    if not any(message.role != "system" for message in messages) or not any(turn.get("parts") for turn in contents):
         raise _invalid("contents", "contents is not specified")
     config = taken(asked.generation_config or {}, Generation, "generationConfig", left)
     tier = (asked.service_tier or "").lower()
@@ -101,15 +103,37 @@ def _system(said: Any, left: Left) -> Iterator[Message]:
     yield Message("system", tuple(Text(part.text) for part in parts if part.text))
 
 
-class Waiting(NamedTuple):
-    """A call that no result has come for."""
-
+class Called(NamedTuple):
     id: str
     name: str
 
 
+class Waiting:
+    """Calls that no result has come for, oldest first. There may be very many, so nobody searches them."""
+
+    def __init__(self) -> None:
+        self._lines: defaultdict[str | tuple[str, ...], deque[int]] = defaultdict(deque)
+        self._calls: list[Called | None] = []
+
+    def add(self, call: Called) -> None:
+        for line in (call.id, (call.name,), ()):
+            self._lines[line].append(len(self._calls))
+        self._calls.append(call)
+
+    def answered_by(self, said: FunctionResponse) -> Called | None:
+        """The call of this id; without an id the oldest of this name, else the oldest of all."""
+        for line in (said.id,) if said.id else ((said.name,), ()):
+            numbers = self._lines[line]
+            while numbers:
+                number = numbers.popleft()
+                call, self._calls[number] = self._calls[number], None
+                if call:
+                    return call
+        return None
+
+
 def _messages(contents: list[Any], left: Left) -> Iterator[Message]:
-    waiting: list[Waiting] = []
+    waiting = Waiting()
     for turn, raw in enumerate(contents):
         content = taken(raw, Content, "contents", left)
         role = ROLES.get(content.role or "")
@@ -122,16 +146,17 @@ def _messages(contents: list[Any], left: Left) -> Iterator[Message]:
         yield Message(role, tuple(parts))
 
 
-def _parts(part: WirePart, place: str, waiting: list[Waiting]) -> Iterator[Part]:
+def _parts(part: WirePart, place: str, waiting: Waiting) -> Iterator[Part]:
     """What one of Google's parts says: a signature on anything but a call is an empty thought behind it."""
     signature = part.thought_signature or ""
     if signature in STAND_INS:
         signature = ""
     if part.function_call:
         call = part.function_call
-        waiting.append(Waiting(call.id or f"call_{place}", call.name))
+        id = call.id or f"call_{place}"
+        waiting.add(Called(id, call.name))
         arguments = msgspec.json.encode(call.args or {}).decode()
-        yield ToolCall(waiting[-1].id, call.name, arguments, signature=signature, family=FAMILY if signature else "")
+        yield ToolCall(id, call.name, arguments, signature=signature, family=FAMILY if signature else "")
         return
     if part.thought:
         yield Reasoning(part.text or "", signature=signature, family=FAMILY)
@@ -186,13 +211,8 @@ def _detail(said: Resolution | str | None) -> str | None:
     return DETAILS.get((level or "").upper().removeprefix("MEDIA_RESOLUTION_"))
 
 
-def _result(said: FunctionResponse, place: str, waiting: list[Waiting]) -> ToolResult:
-    """Without an id it answers the oldest open call of its name, else the oldest of all."""
-    by_id = [call for call in waiting if said.id and call.id == said.id]
-    by_name = [call for call in waiting if call.name == said.name]
-    call = next(iter(by_id or ([] if said.id else by_name or waiting)), None)
-    if call:
-        waiting.remove(call)
+def _result(said: FunctionResponse, place: str, waiting: Waiting) -> ToolResult:
+    call = waiting.answered_by(said)
     failed, text = _said(said.response or {})
     media = [
         _media(part.inline_data, part.file_data) for part in said.parts or () if part.inline_data or part.file_data

@@ -241,7 +241,7 @@ def _guessed(uri: str, media: Media) -> str:
     """What Google knows itself is left to it."""
     if is_youtube(uri) or uri.startswith("https://generativelanguage.googleapis.com/"):
         return ""
-    kind, _ = mimetypes.guess_type(re.split(r"[?#]", uri)[0])
+    kind, _ = mimetypes.guess_type(re.split(r"[?#]", uri)[0].rpartition("/")[2])
     return kind or TYPES[media.kind]
 
 

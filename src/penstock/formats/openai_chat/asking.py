@@ -22,7 +22,7 @@ SNIFFED = {
     "JVBER": "application/pdf",
 }
 """How base64 of these kinds begins."""
-PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(data:(image/[\w.+-]{1,40});base64,([^)\s]+)\)\n?")
+PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(data:(image/[\w.+-]{1,40});base64,([^()\s]+)\)\n?")
 SOUNDS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 LEVELS = {"off": "none", "on": "medium", "default": "medium"}
 
