@@ -261,8 +261,10 @@ class App:
         elif exchange.method not in ("GET", "HEAD"):
             http.body = await exchange.body(self.ctx.settings.max_body)
         command = route.read(dialect, http)
-        if isinstance(command, Call) and command.stream:
-            exchange.watch()
+        if isinstance(command, Call):
+            command.request = exchange.id
+            if command.stream:
+                exchange.watch()
         if isinstance(command, Fetch):
             return await self._fetch(dialect, route, caller, command, http)
         return route.write(dialect, await perform(self.ctx, caller, command), http)

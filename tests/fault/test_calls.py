@@ -170,10 +170,10 @@ STREAMED = [
     Story("redirect-alone", ([whole(b"", 307, location="/elsewhere")],), status=502),
     Story("oversized-alone", ([STREAM + part(b"data: "), *[part(b"a" * (1 << 20))] * 66],), status=502),
 ]
-STATUSES = {400: 400, 401: 503, 402: 503, 403: 503, 404: 502, 429: 503, 500: 502, 503: 503, 529: 503}
+STATUSES = {400: 400, 401: 503, 402: 503, 403: 503, 404: 404, 429: 503, 500: 502, 503: 503, 529: 503}
 """What an upstream says, and what a client is told when nobody else can answer."""
-OPERATORS = (401, 402, 403)
-"""What a vendor says of the operator's credential is nothing for clients."""
+OWN_WORDS = {401: "needs its operator", 402: "needs its operator", 403: "needs its operator", 404: "no such model"}
+"""What a vendor says of the operator's credential, or of its own models' names, is nothing for clients."""
 
 
 def refusals(good: bytes) -> Iterator[Story]:
@@ -183,7 +183,7 @@ def refusals(good: bytes) -> Iterator[Story]:
             yield Story(f"{status}", (refusal, [good]), status=400, says="scripted 400", asked=1)
         else:
             yield Story(f"{status}", (refusal, [good]), USUAL)
-        words = "needs its operator" if status in OPERATORS else f"scripted {status}"
+        words = OWN_WORDS.get(status, f"scripted {status}")
         yield Story(f"{status}-alone", (refusal,), status=told, says=words)
         yield Story(f"{status}-page-alone", ([whole(HTML, status, kind="text/html")],), status=told)
 

@@ -55,7 +55,8 @@ class Meter:
         of output that came before the end is only its beginning.
         """
         counted = {unit: math.ceil(min(max(0, amount), MOST)) for unit, amount in self._counted.items()}
-        knows_input = any(unit in counted for unit in INPUT_UNITS)
+        reported = [counted[unit] for unit in INPUT_UNITS if unit in counted]
+        knows_input = bool(reported) and (whole or self.finished or any(reported))  # a stream may begin with zeros
         knows_output = any(unit in counted for unit in OUTPUT_UNITS)
         if knows_input and (not self._answers or (knows_output and (whole or self.finished))):
             return counted, False

@@ -54,7 +54,8 @@ def is_known(ctx: Context, caller: Caller, model: str) -> bool:
 
 
 def most(ctx: Context, work: Work) -> Micros:
-    """What to hold. A client that bounds nothing is bounded by the model's context, or by the settings.
+    """What to hold. A client that bounds nothing is bounded by the model's context, or by the settings. What pictures
+    come to is a guess; no more than a token a byte, which is noted as `work.most`.
 
     Raises QuotaSpent where a script says so.
     """
@@ -65,13 +66,18 @@ def most(ctx: Context, work: Work) -> Micros:
         return 0
     known = language.find(call.model)
     context = known.context if known else 0
-    input_tokens = min(work.size.most_tokens, context) if context else work.size.most_tokens
-    if work.operation is not Operation.CHAT:
-        return rule.most_tokens(input_tokens, 0)
     assumed = ctx.settings.longest_answer
-    bound = max(0, call.most_tokens or 0)  # one below zero would be a hold, and a charge, below zero
-    answered = bound or min(context or assumed, assumed)
-    return rule.most_tokens(input_tokens, min(answered, LONGEST) * min(max(1, call.choices), MOST_CHOICES))
+    answered = 0
+    if work.operation is Operation.CHAT:
+        bound = call.most_tokens if call.most_tokens and call.most_tokens > 0 else min(context or assumed, assumed)
+        answered = min(bound, LONGEST) * min(max(1, call.choices), MOST_CHOICES)
+    held = rule.most_tokens(_within(context, work.size.most_tokens), answered)
+    work.most = rule.most_tokens(_within(context, len(call.body)), answered) if work.size.media else held
+    return held
+
+
+def _within(context: int, tokens: int) -> int:
+    return min(tokens, context) if context else tokens
 
 
 def _rule(ctx: Context, caller: Caller, model: str, operation: Operation) -> Rule:

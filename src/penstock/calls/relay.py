@@ -25,7 +25,8 @@ from penstock.canonical.results import Answered
 from penstock.canonical.usage import Unit
 from penstock.canonical.who import Caller
 from penstock.context import Context
-from penstock.errors import PenstockError, ShuttingDown, UpstreamError
+from penstock.errors import PenstockError, ShuttingDown, UnknownModel, UpstreamError
+from penstock.formats._base import Operation
 from penstock.ledger import Allowances
 from penstock.routing import Health
 from penstock.routing.planning import CallPlan, Choice
@@ -50,6 +51,8 @@ async def answer(ctx: Context, caller: Caller, call: Call) -> Answered:
         if counted:
             limits.end(caller.key)
         ctx.of(Settling).finish(work, _outcome(error))
+        if work.operation is Operation.COUNT and isinstance(error, UpstreamError | UnknownModel) and counted:
+            return _counted_here(work)
         raise
 
 

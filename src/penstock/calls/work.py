@@ -32,20 +32,8 @@ class Work:
 
     __slots__ = (
         *("accepted", "asked", "attempts", "began", "call", "caller", "closed", "ctx", "deployment"),
-        *(
-            "draining",
-            "dropped",
-            "first",
-            "format",
-            "heard",
-            "heard_bytes",
-            "hold",
-            "meter",
-            "operation",
-            "place",
-            "rule",
-            "size",
-        ),
+        *("draining", "dropped", "first", "format", "heard", "heard_bytes", "hold", "meter", "most"),
+        *("operation", "place", "rule", "size"),
     )
 
     def __init__(self, ctx: Context, caller: Caller, call: Call, format: Format) -> None:
@@ -56,10 +44,11 @@ class Work:
         self.operation = format.operation
         self.began = time.perf_counter()
         self.size: Size = measure(call.body)
-        self.asked = Asked(call.model, new_id(), now() // 1_000_000_000, call.stream, call.options)
+        self.asked = Asked(call.model, call.request or new_id(), now() // 1_000_000_000, call.stream, call.options)
         self.meter = self._new_meter()
         self.rule: Rule | None = None
         self.hold: Hold | None = None
+        self.most: Micros = 0
         self.deployment: Deployment | None = None
         self.dropped: tuple[str, ...] = ()
         self.attempts = 0
@@ -117,7 +106,7 @@ class Work:
             ledger.release(self.hold)
             return self._note(ledger.next_id(), outcome, usage, 0, estimated=estimated)
         id, charge, on_disk = ledger.settle(
-            self.hold, self.caller, self.call.model, self.rule, usage, estimated=estimated
+            self.hold, self.caller, self.call.model, self.rule, usage, estimated=estimated, most=self.most
         )
         try:
             await on_disk

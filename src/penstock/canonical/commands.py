@@ -29,12 +29,13 @@ class Submit(msgspec.Struct, frozen=True):
     inlines: bool = False  # small outputs as `data:` URLs, in an answer that waited
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """Work that lasts as long as the connection. `format` names the codec of the client's body and of its answer.
 
     `most_tokens` and `choices` bound the answer, None where the client did not. `options` are for the format's writer
-    (`formats.Asked`), `headers` what goes along to a vendor of the same format.
+    (`formats.Asked`), `headers` what goes along to a vendor of the same format. `request` is the id of the client's
+    request, given by the server.
     """
 
     dialect: str
@@ -46,6 +47,7 @@ class Call:
     choices: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,19 +175,27 @@ class Allowances:
     # ── settling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def settle(
-        self, hold: Hold, caller: Caller, model: str, rule: Rule, usage: Mapping[Unit, int], *, estimated: bool
+        self,
+        hold: Hold,
+        caller: Caller,
+        model: str,
+        rule: Rule,
+        usage: Mapping[Unit, int],
+        *,
+        estimated: bool,
+        most: Micros = 0,
     ) -> tuple[int, Micros, asyncio.Future[None]]:
         """Charge what the usage comes to: the charge's id, how much it is, and what is done once that is on disk.
 
-        What the hold does not cover is taken from what is free in the purse: a bound that was guessed too low is no
-        present. The rest is noted as uncovered.
+        Where the hold was a guess, `most` is what is certain: what lies between is taken from what is free in the
+        purse. The rest is noted as uncovered.
 
         Ids are given in the order in which charges are written, so that `through` parts what is summed from the rest.
         """
         id = next(self._ids)
         total = rule.of_tokens(usage)
         purse = hold.purse
-        amount = min(total, hold.amount + purse.free)
+        amount = min(total, hold.amount + min(purse.free, max(0, most - hold.amount)))
         purse.held -= hold.amount
         purse.free += hold.amount - amount
         hold.amount = 0

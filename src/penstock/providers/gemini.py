@@ -27,6 +27,7 @@ KEY = re.compile(r"api_key:[^'\"\s]+|\bAIza[\w-]+")
 class Gemini(Provider):
     name, base_url = "gemini", "https://generativelanguage.googleapis.com"
     auth = InHeader("x-goog-api-key")
+    probe = "/v1beta/models"
     calls = (
         # `stops`: by OpenRouter's list of vendors, hanging up does not end what Google bills.
         CallEndpoint(

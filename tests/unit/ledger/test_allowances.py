@@ -74,7 +74,11 @@ async def test_what_the_hold_does_not_cover_comes_out_of_the_purse(context: Cont
     ledger = Allowances(context)
     await ledger.open()
     caller = await funded(context, 5_000)
-    assert await settle(ledger, caller, await ledger.hold(caller, 100), 250) == 250
+    hold = await ledger.hold(caller, 100)
+    usage = {Unit.INPUT_TOKEN: 350}
+    _, amount, on_disk = ledger.settle(hold, caller, "m", EACH, usage, estimated=False, most=250)
+    await on_disk
+    assert amount == 250
     await ledger.close()
     assert await accounts.balance(context.store, caller.account, "live") == 4_750
     assert await check(context) == []
