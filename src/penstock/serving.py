@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 from functools import partial
@@ -41,6 +42,7 @@ class _Server(uvicorn.Server):
 
 def serve_until_told(settings: Settings, tls_cert: Path | None, tls_key: Path | None, *, welcome: bool = False) -> int:
     """The exit code."""
+    _open_files()
     with asyncio.Runner(loop_factory=_loop) as runner:
         return runner.run(_serve(settings, tls_cert, tls_key, welcome))
 
@@ -49,6 +51,13 @@ def _loop() -> asyncio.AbstractEventLoop:
     import uvloop
 
     return uvloop.new_event_loop()
+
+
+def _open_files() -> None:
+    """As many as we may: every open stream takes two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None, welcome: bool) -> int:

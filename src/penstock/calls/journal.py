@@ -1,4 +1,7 @@
-"""The request log: one lean row a call, written in batches and not waited for; the books (`ledger`) do not need it."""
+"""The request log: one lean row a call, not waited for; the books (`ledger`) do not need it.
+
+Where there are many, rows go along with the next charges, so that no charge waits behind them.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,25 @@ import asyncio
 from typing import Any
 
 from penstock.context import Context
+from penstock.ledger import Allowances
 from penstock.log import logger
-from penstock.store import calls
+from penstock.store import Step, calls
 
 FLUSH_S = 0.5
-AT_ONCE = 2000
+AT_ONCE = 200
+WORTH_IT = 16
+"""Fewer rows would slow a charge that nobody else waits with."""
 
 
 class Journal:
-    """Rows wait here for at most half a second. A row that can't be written is lost, and said so in the log."""
+    """Rows wait here for at most half a second. Those that can't be written are lost, and that is said in the log."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._rows: list[tuple[Any, ...]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
+        ctx.of(Allowances).alongside = lambda: self._taken() if len(self._rows) >= WORTH_IT else ()
 
     def note(self, row: tuple[Any, ...]) -> None:
         self._rows.append(row)
@@ -29,12 +36,11 @@ class Journal:
 
     async def flush(self) -> None:
         """Write what waits, now."""
-        while self._rows:
-            rows, self._rows = self._rows[:AT_ONCE], self._rows[AT_ONCE:]
+        while steps := self._taken():
             try:
-                await self._ctx.store.write(calls.log_all(rows))
+                await self._ctx.store.write(*steps)
             except Exception as error:  # noqa: BLE001  a log that can't be written stops nothing
-                logger("calls").error("request log not written", calls=len(rows), why=str(error))
+                logger("calls").error("request log not written", calls=len(steps[0].many), why=str(error))
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -42,6 +48,10 @@ class Journal:
         if self._writing is not None:
             await asyncio.wait([self._writing])
         await self.flush()
+
+    def _taken(self) -> tuple[Step, ...]:
+        rows, self._rows = self._rows[:AT_ONCE], self._rows[AT_ONCE:]
+        return (calls.log_all(rows),) if rows else ()
 
     def _due(self) -> None:
         self._timer = None

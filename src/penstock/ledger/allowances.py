@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,8 @@ class Allowances:
         self._flushing: asyncio.Task[None] | None = None
         self._fills: set[asyncio.Task[None]] = set()
         self._tick: asyncio.Task[None] | None = None
+        self.alongside: Callable[[], tuple[Step, ...]] = tuple
+        """Steps of others that want to go along with the next charges, which saves a transaction."""
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +229,8 @@ class Allowances:
     ) -> None:
         rules = dict(self._new_rules)
         try:
-            await self._ctx.store.write(*(calls.rule(*rule) for rule in rules.items()), calls.charge_all(rows))
+            known = (calls.rule(*rule) for rule in rules.items())
+            await self._ctx.store.write(*known, calls.charge_all(rows), *self.alongside())
         except Exception as error:  # noqa: BLE001  told to each of those who wait
             if len(rows) > 1:  # one that the database refuses must not stop the others
                 for row, waiter in zip(rows, waiters, strict=True):

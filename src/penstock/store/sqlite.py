@@ -11,9 +11,11 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from penstock.errors import GatewayError, StorageFull
@@ -179,9 +181,20 @@ def _execute(db: sqlite3.Connection, steps: tuple[Step, ...]) -> None:
         if step.statement is not None:
             compiled = step.statement.compiled(DIALECT)
             if step.many:
-                db.executemany(compiled.sql, step.many)
+                db.execute(_of_json(step.statement), (msgspec.json.encode(step.many).decode(),))
                 continue
             step.check(db.execute(compiled.sql, compiled.line_up(step.params)).rowcount)
+
+
+@lru_cache
+def _of_json(statement: Statement) -> str:
+    """The statement for many rows at once, given as one JSON array. So the database takes them all in one step, in
+    which the GIL is free: `executemany` would give it away and want it back for every row, and wait for the loop."""
+    insert: Any = statement.clause
+    columns = ", ".join(column.name for column in insert.table.c)
+    values = ", ".join(f"json_extract(value, '$[{at}]')" for at in range(len(insert.table.c)))
+    otherwise = " ON CONFLICT DO NOTHING" if insert._post_values_clause is not None else ""
+    return f"INSERT INTO {insert.table.name} ({columns}) SELECT {values} FROM json_each(?) WHERE true{otherwise}"  # noqa: S608
 
 
 def _raise_if_broken(db: sqlite3.Connection, error: Exception) -> None:

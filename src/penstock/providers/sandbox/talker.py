@@ -143,9 +143,7 @@ def calls(request: ChatRequest, prompt: str) -> tuple[ToolCall, ...]:
     tools = [tool for tool in request.tools if isinstance(tool, Tool) and (not names or tool.name in names)]
     if not tools or mode == "none" or (mode == "auto" and results(request)):
         return ()
-    chosen = [tool for tool in tools if len(tool.name) <= LONGEST_NAME and mentioned(tool.name, prompt)] or (
-        tools[:1] if mode == "required" else []
-    )
+    chosen = [tool for tool in tools if mentioned(tool.name, prompt)] or (tools[:1] if mode == "required" else [])
     pairs = [(tool, "") for tool in chosen]
     if len(chosen) == 1 and takes_text(chosen[0]):
         pairs = [(chosen[0], name) for name in listed(prompt)] or pairs
