@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_WORDS = 4000
+"""Characters of a message: some quote what a client sent."""
+
 
 class PenstockError(Exception):
     """Anything that we say no with.
@@ -21,7 +24,7 @@ class PenstockError(Exception):
     tries_next = False
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or self.code).partition("\n")[0])
+        super().__init__((message or (type(self).__doc__ or self.code).partition("\n")[0])[:MOST_WORDS])
         self.retry_after_s = retry_after_s
         self.request_id = ""  # of the request that it answers, once that is known
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from penstock.access import Keys, Limits
 from penstock.calls.pulse import Pulse
-from penstock.canonical.commands import Call, Fetch
+from penstock.canonical.commands import Call, Fetch, Respond
 from penstock.canonical.task import TaskId
 from penstock.canonical.who import Caller
 from penstock.console import pages
@@ -226,9 +226,10 @@ class App:
         bounds = methods.get(exchange.method) or (methods.get("GET") if exchange.method == "HEAD" else None)
         if bounds is None:
             dialect = _chosen(next(iter(methods.values())), http).dialect
-            out = dialect.error(MethodNotAllowed(f"This path takes {', '.join(methods)}."))
+            words = f"This path takes {', '.join(methods)}."
+            out = _refused(dialect, MethodNotAllowed(words), exchange.id)
             out.headers["allow"] = ", ".join(methods)
-            return await exchange.write(out)
+            return await exchange.write(_numbered(out, dialect, exchange.id))
         dialect, route, names = _chosen(bounds, http)
         if values:
             http.path = dict(zip(names, values, strict=True))
@@ -240,11 +241,9 @@ class App:
             logger("server").exception("request failed", request_id=exchange.id, path=route.path)
             words = "The gateway failed. Its log has the details of this request."
             out = _refused(dialect, GatewayError(words), exchange.id)
-        if dialect.id_header:
-            out.headers[dialect.id_header] = exchange.id
         self._counted(dialect.name, out.status).inc()
         try:
-            await exchange.write(out)
+            await exchange.write(_numbered(out, dialect, exchange.id))
         finally:
             if out.stream is not None and hasattr(out.stream, "aclose"):
                 await out.stream.aclose()
@@ -261,9 +260,10 @@ class App:
         elif exchange.method not in ("GET", "HEAD"):
             http.body = await exchange.body(self.ctx.settings.max_body)
         command = route.read(dialect, http)
-        if isinstance(command, Call):
-            command.request = exchange.id
-            if command.stream:
+        call = command.call if isinstance(command, Respond) else command
+        if isinstance(call, Call):
+            call.request = exchange.id
+            if call.stream:
                 exchange.watch()
         if isinstance(command, Fetch):
             return await self._fetch(dialect, route, caller, command, http)
@@ -463,6 +463,13 @@ def _cors(origin: str) -> list[tuple[bytes, bytes]]:
         (b"access-control-max-age", b"600"),
         (b"vary", b"origin"),
     ]
+
+
+def _numbered(out: Outgoing, dialect: Dialect, request: str) -> Outgoing:
+    """With the request's id where this API's clients look for it."""
+    if dialect.id_header:
+        out.headers[dialect.id_header] = request
+    return out
 
 
 def _refused(dialect: Dialect, error: PenstockError, request: str) -> Outgoing:

@@ -35,6 +35,8 @@ from penstock.wire.http import Request
 T = TypeVar("T")
 MAX_REPLY = 64 << 20
 ERROR_MOST = 1 << 20
+MOST_NAMES, MOST_NAME = 100, 100
+"""Of what was dropped: the names may be the client's own."""
 
 
 async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, Choice], Awaitable[T]]) -> T:
@@ -81,7 +83,8 @@ def request(work: Work, choice: Choice) -> tuple[Ask, bool]:
     named = {"model": call.model} | ({"stream": call.stream} if hasattr(read, "stream") else {})
     value = msgspec.structs.replace(read, **named)
     written = endpoint.format.write_request(value, model)
-    work.dropped = tuple(dict.fromkeys((*value.left_out, *written.dropped)))
+    lost = (name[:MOST_NAME] for name in (*value.left_out, *written.dropped))
+    work.dropped = tuple(dict.fromkeys(lost))[:MOST_NAMES]
     return endpoint.asked(written.body, model, stream=call.stream), False
 
 

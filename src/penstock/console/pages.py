@@ -17,7 +17,7 @@ from penstock.console.reference import reference
 from penstock.console.rendering import Pages, dressed, is_browser
 from penstock.console.task_page import TaskPage
 from penstock.context import Context
-from penstock.dialects._base import Incoming
+from penstock.dialects._base import Dialect, Incoming
 from penstock.dialects._installed import dialects
 from penstock.errors import NotFound
 from penstock.log import logger
@@ -73,16 +73,21 @@ def app(ctx: Context) -> ASGIApp:
     return dressed(Starlette(routes=routes, exception_handlers=handlers))
 
 
+def _homes(dialect: Dialect) -> set[str]:
+    """Where a dialect lives: its prefixes, and where it has none what its paths begin with."""
+    bare = {f"/{route.path.split('/')[1]}" for route in dialect.routes()} if "" in dialect.prefixes else set()
+    return {prefix for prefix in dialect.prefixes if prefix} | {
+        home for home in bare if "{" not in home and home != "/"
+    }
+
+
 def _in_dialect(request: Request, status: int) -> Response | None:
     """A 404 in the words of the dialect whose prefix the path has, for clients; None for all else."""
     if status != 404 or is_browser(request):
         return None
     path = request.url.path
     near = [
-        (
-            max((len(prefix) for prefix in dialect.prefixes if prefix and path.startswith(f"{prefix}/")), default=0),
-            dialect,
-        )
+        (max((len(home) for home in _homes(dialect) if path.startswith(f"{home}/")), default=0), dialect)
         for dialect in dialects().values()
     ]
     nearest = max(length for length, _ in near)

@@ -34,6 +34,15 @@ class Wishes(msgspec.Struct):
     store: bool | None = None
     background: bool | None = None
     previous_response_id: str | None = None
+    input: msgspec.Raw = msgspec.Raw(b"null")
+    prompt: msgspec.Raw = msgspec.Raw(b"null")
+    conversation: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def asks(self) -> bool:
+        """There is something to answer."""
+        given = (bytes(each) for each in (self.input, self.prompt, self.conversation))
+        return bool(self.previous_response_id) or any(each not in (b"null", b'""', b"[]") for each in given)
 
 
 class Responses(Dialect):
@@ -41,6 +50,8 @@ class Responses(Dialect):
     def respond(self, http: Incoming) -> Respond:
         """Have a model answer, whole, as a stream, or in the background."""
         wishes: Wishes = decoded(http.body, Wishes)
+        if not wishes.asks:
+            raise _wrong("input", "one of input, previous_response_id, prompt, and conversation must be given")
         asked = replace(call(self.name, RESPONSES, http), options={"request": echoed(http.body)})
         return Respond(asked, wishes.store is not False, bool(wishes.background), wishes.previous_response_id)
 
