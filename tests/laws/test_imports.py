@@ -13,6 +13,7 @@ FLOORS = [
     {"__main__", "cli"},
     {"serving", "running"},
     {"server", "protocol"},
+    {"exchange", "router"},
     {"console"},
     {"gateway"},
     {"desk"},
