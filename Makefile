@@ -16,7 +16,7 @@ check: $(VENV)/.ready-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q tests/laws/test_imports.py
+	@$(BIN)/python -m pytest -q -n 0 tests/laws/test_imports.py
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python -m bench $(ARGS)
