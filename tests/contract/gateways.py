@@ -18,7 +18,7 @@ from tests.live import Live
 
 OWN = {"own": BOTH}
 """The sandbox, which speaks every format."""
-ALL = OWN | dict.fromkeys(("openai", "responses", "anthropic", "google"), ("async",))
+ALL = OWN | dict.fromkeys(("openai", "responses", "anthropic", "google"), BOTH)
 """And what is behind the channels of the gateway before it."""
 CLIENTS: Mapping[str, Client] = {
     "openai-2": python("openai_sdk.py", "openai-2", ALL),
