@@ -68,6 +68,7 @@ def test_a_server_says_when_its_worker_was_killed_and_comes_back_on_its_port() -
     with CogServer("picture") as cog, WebhookReceiver() as receiver:
         job = {"input": {"image": data_url(picture()), "steps": 100}, "webhook": receiver.url}
         put(f"{cog.url}/predictions/p1", job, Prefer="respond-async")
+        receiver.wait(lambda so_far: any(body.get("logs") for body in bodies(so_far)))  # the worker has it
         cog.kill_worker()
         assert the_end(receiver)["error"] == "Worker crashed"
         assert cog.state() == "UNHEALTHY"
