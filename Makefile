@@ -9,8 +9,11 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 run: $(VENV)/.ready
 	@$(BIN)/penstock serve --welcome
 
+# Cog's servers want a core to themselves, so their tests come last and alone.
+COG := tests/contract/test_cog_rig.py tests/contract/test_cog_upstream.py
 test: $(VENV)/.ready-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(COG:%=--ignore=%))
+	@$(if $(ARGS),true,$(BIN)/python -m pytest -n 0 $(COG))
 
 check: $(VENV)/.ready-dev
 	@$(BIN)/ruff check .
