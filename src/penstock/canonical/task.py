@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from penstock.canonical.usage import Micros, Usage
+from penstock.clock import Nanos
 
 TaskId = str
 
@@ -178,3 +179,22 @@ class Page:
     results: list[Any] = field(default_factory=list)
     next: str | None = None
     previous: str | None = None
+
+
+def queued(*, at: Nanos, **given: Any) -> Task:
+    """A task as it begins at this moment: nothing has come of it yet."""
+    times: dict[str, Any] = {"created_at": at, "moved_at": at, "due_at": at}
+    return Task(**_NOTHING_YET, **times, **given)
+
+
+_NOTHING_YET: dict[str, Any] = {
+    "state": State.QUEUED,
+    "attempt": 1,
+    "seq": 0,
+    "data_removed": False,
+    "logs": "",
+    "metrics": "{}",
+    "refused_by": "",
+    **dict.fromkeys(("channel", "upstream_model", "ref", "files", "report", "output", "error", "error_code", "charge")),
+    **dict.fromkeys(("submitted_at", "started_at", "completed_at", "canceled_at")),
+}

@@ -15,7 +15,7 @@ import msgspec
 from penstock.access import Limits
 from penstock.calls.carrying import Carried, quoted
 from penstock.canonical.commands import Call, Respond
-from penstock.canonical.task import Report, State, Task, TaskId
+from penstock.canonical.task import Report, State, Task, TaskId, queued
 from penstock.canonical.who import Caller
 from penstock.clock import SECOND, after, now
 from penstock.context import Context
@@ -108,7 +108,8 @@ def _stored(ctx: Context, caller: Caller, command: Respond, items: list[Any], id
 
 def _task(ctx: Context, caller: Caller, call: Call, id: TaskId, price: str, amount: int) -> Task:
     at = made_at(id)
-    return Task(
+    return queued(
+        at=at,
         id=id,
         name=f"resp_{id}",
         dialect=call.dialect,
@@ -120,35 +121,12 @@ def _task(ctx: Context, caller: Caller, call: Call, id: TaskId, price: str, amou
         version=CALL,
         deployment=None,
         input=call.body.decode(),
-        files=None,
-        state=State.QUEUED,
-        attempt=1,
-        channel=None,
-        upstream_model=None,
-        ref=None,
-        refused_by="",
-        report=None,
-        output=None,
-        logs="",
-        metrics="{}",
-        error=None,
-        error_code=None,
         price=price,
         hold=amount,
-        charge=None,
         webhook=None,
         webhook_events="",
-        created_at=at,
-        moved_at=at,
-        submitted_at=None,
-        started_at=None,
-        completed_at=None,
-        due_at=at,
         deadline=None,
         longest_s=ctx.settings.longest_s,
-        canceled_at=None,
-        data_removed=False,
-        seq=0,
     )
 
 

@@ -13,7 +13,7 @@ from penstock import catalog as catalogue
 from penstock.access import Limits
 from penstock.canonical.commands import Submit
 from penstock.canonical.plan import Channel
-from penstock.canonical.task import State, Task, TaskId
+from penstock.canonical.task import State, Task, TaskId, queued
 from penstock.canonical.who import LIVE, TEST, Caller
 from penstock.catalog import Model, Version
 from penstock.catalog.loaded import catalog
@@ -265,7 +265,8 @@ def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: Tas
     longest_s = model.longest_s if model else ctx.settings.longest_s
     if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
         raise QuotaSpent()
-    return Task(
+    return queued(
+        at=at,
         id=id,
         name=None,
         dialect=command.dialect,
@@ -277,35 +278,12 @@ def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: Tas
         version=target.version,
         deployment=target.deployment,
         input=command.raw_input.decode(),
-        files=None,
-        state=State.QUEUED,
-        attempt=1,
-        channel=None,
-        upstream_model=None,
-        ref=None,
-        refused_by="",
-        report=None,
-        output=None,
-        logs="",
-        metrics="{}",
-        error=None,
-        error_code=None,
         price=costs.frozen(rule),
         hold=costs.most(rule, version, command.input, longest_s),
-        charge=None,
         webhook=command.webhook,
         webhook_events=",".join(command.webhook_events),
-        created_at=at,
-        moved_at=at,
-        submitted_at=None,
-        started_at=None,
-        completed_at=None,
-        due_at=at,
         deadline=after(command.lifetime_s, at) if command.lifetime_s else None,
         longest_s=longest_s,
-        canceled_at=None,
-        data_removed=False,
-        seq=0,
     )
 
 
