@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.clock import Nanos, rfc3339
+
 MOST_WORDS = 4000
 """Characters of a message: some quote what a client sent."""
 
@@ -17,11 +19,14 @@ class PenstockError(Exception):
 
     `status` is the HTTP status that fits, `code` a stable word for programs, `tries_next` whether another deployment
     may be tried; the message is for people and never holds a credential, an internal URL, or a vendor's raw page.
+    `advice` says what the caller should do next, `retry` whether the same request may be sent again as it is.
     """
 
     status = 500
     code = "internal_error"
     tries_next = False
+    advice = "Tell your operator the id of the request."
+    retry = True
 
     def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__((message or (type(self).__doc__ or self.code).partition("\n")[0])[:MOST_WORDS])
@@ -37,6 +42,8 @@ class CallerError(PenstockError):
 
     status = 400
     code = "bad_request"
+    advice = "Correct the request as the message says."
+    retry = False
 
 
 class Unauthenticated(CallerError):
@@ -44,6 +51,14 @@ class Unauthenticated(CallerError):
 
     status = 401
     code = "unauthenticated"
+    advice = "Check that the key is whole, is sent where this API expects it, and was not revoked."
+
+
+class KeyExpired(Unauthenticated):
+    """This key has expired."""
+
+    code = "key_expired"
+    advice = "Ask your operator for a new key, or for a later date."
 
 
 class QuotaSpent(CallerError):
@@ -51,6 +66,22 @@ class QuotaSpent(CallerError):
 
     status = 402
     code = "insufficient_credit"
+    advice = "Top up the account, or ask for less: a smaller `max_tokens` holds less."
+
+
+class QuotaReached(QuotaSpent):
+    """This key's quota is used up."""
+
+    code = "key_quota_reached"
+    advice = "Wait until the period begins anew, or ask your operator for a larger quota."
+
+    def __init__(self, period: str = "total", anew_at: Nanos | None = None) -> None:
+        """`period`: `day`, `month`, or `total`, which never begins anew."""
+        whose = "This key's quota" if period == "total" else f"This key's quota for this {period}"
+        super().__init__(
+            f"{whose} is used up." + (f" It begins anew at {rfc3339(anew_at)}." if anew_at is not None else "")
+        )
+        self.period, self.anew_at = period, anew_at
 
 
 class Forbidden(CallerError):
@@ -58,6 +89,31 @@ class Forbidden(CallerError):
 
     status = 403
     code = "forbidden"
+    advice = "Use a key that may, or ask your operator."
+
+
+class ModelForbidden(Forbidden):
+    """This key may not use a model of that name.
+
+    To be raised before the model is looked up, so that it says nothing of which models there are.
+    """
+
+    code = "model_not_allowed"
+    advice = "Use a model that this key's list of models shows, or ask your operator to allow this one."
+
+
+class AddressForbidden(Forbidden):
+    """This key may not be used from this address."""
+
+    code = "address_not_allowed"
+    advice = "Send it from an address that the key allows, or ask your operator to allow yours."
+
+
+class ScopeMissing(Forbidden):
+    """This key lacks the scope that this takes."""
+
+    code = "scope_missing"
+    advice = "Use a key that has the scope, or ask your operator for one."
 
 
 class NotFound(CallerError):
@@ -65,6 +121,7 @@ class NotFound(CallerError):
 
     status = 404
     code = "not_found"
+    advice = "Check the path and the id; what belongs to another account is not found either."
 
 
 class MethodNotAllowed(CallerError):
@@ -72,6 +129,7 @@ class MethodNotAllowed(CallerError):
 
     status = 405
     code = "method_not_allowed"
+    advice = "Use a method that the message names."
 
 
 class Conflict(CallerError):
@@ -79,6 +137,8 @@ class Conflict(CallerError):
 
     status = 409
     code = "conflict"
+    advice = "Read what is there now, then change the request, or give it a new Idempotency-Key."
+    retry = False  # unlike 409 elsewhere: it would meet the same conflict
 
 
 class TooLarge(CallerError):
@@ -86,6 +146,7 @@ class TooLarge(CallerError):
 
     status = 413
     code = "too_large"
+    advice = "Send less, or give files by URL."
 
 
 class RangeNotSatisfiable(CallerError):
@@ -93,6 +154,7 @@ class RangeNotSatisfiable(CallerError):
 
     status = 416
     code = "range_not_satisfiable"
+    advice = "Ask for a range within the file's size."
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -113,6 +175,7 @@ class InvalidInput(CallerError):
 
     status = 422
     code = "invalid_input"
+    advice = "Correct the fields that the message names."
 
     def __init__(self, message: str = "", fields: tuple[InvalidField, ...] = ()) -> None:
         super().__init__(message or "".join(f"- {f.path}: {f.words}\n" if f.path else f"- {f.words}\n" for f in fields))
@@ -123,6 +186,7 @@ class UnknownVersion(InvalidInput):
     """The specified version does not exist (or perhaps you don't have permission to use it?)"""
 
     code = "unknown_version"
+    advice = "Use the id of a version that the model's list of versions shows."
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or type(self).__doc__ or "")
@@ -133,30 +197,35 @@ class Unpriced(CallerError):
 
     status = 403
     code = "unpriced"
+    advice = "Use another model until your operator has set a price."
 
 
 class Unsupported(CallerError):
     """The model behind this request can't do what was asked."""
 
     code = "unsupported"
+    advice = "Leave out what the message names, or use another model."
 
 
 class ContextTooLong(CallerError):
     """The request does not fit into the model's context."""
 
     code = "context_length_exceeded"
+    advice = "Shorten the request, or use a model with a larger context."
 
 
 class UnknownModel(NotFound):
     """There is no such model here, or this key may not use it."""
 
     code = "model_not_found"
+    advice = "Check the name against the list of models."
 
 
 class ContentRefused(CallerError):
     """The request was refused by the model's content policy."""
 
     code = "content_refused"
+    advice = "Word the request differently."
 
 
 class LimitReached(CallerError):
@@ -164,6 +233,8 @@ class LimitReached(CallerError):
 
     status = 429
     code = "rate_limited"
+    advice = "Wait as long as `Retry-After` says, and send fewer requests at once."
+    retry = True
 
 
 # ── the vendor's ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,12 +246,14 @@ class UpstreamError(PenstockError):
     status = 502
     code = "upstream_error"
     tries_next = True
+    advice = "Send it again after a moment, a few times at most."
 
 
 class UpstreamUnreachable(UpstreamError):
     """The upstream can't be reached: the request surely never left."""
 
     code = "upstream_unreachable"
+    advice = "Send it again: nothing was done."
 
 
 class Crowded(UpstreamUnreachable):
@@ -188,6 +261,7 @@ class Crowded(UpstreamUnreachable):
 
     status = 503
     code = "crowded"
+    advice = "Send it again after some seconds, with fewer requests at once."
 
 
 class UpstreamBusy(UpstreamError):
@@ -195,6 +269,7 @@ class UpstreamBusy(UpstreamError):
 
     status = 503
     code = "upstream_busy"
+    advice = "Wait as long as `Retry-After` says, else a little longer each time, then send it again."
 
 
 class UpstreamTimeout(UpstreamError):
@@ -202,6 +277,7 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     code = "upstream_timeout"
+    advice = "Send it again, streamed or in the background if the answer takes long."
 
 
 class ChannelRejected(UpstreamError):
@@ -209,12 +285,14 @@ class ChannelRejected(UpstreamError):
 
     status = 503
     code = "channel_rejected"
+    advice = "Send it again later; only your operator can mend the channel."
 
 
 class UpstreamForgot(UpstreamError):
     """The upstream does not know the work we asked it about."""
 
     code = "upstream_forgot"
+    advice = "Send it again as new work: what was lost costs nothing."
 
 
 class FateUnknown(UpstreamError):
@@ -222,6 +300,8 @@ class FateUnknown(UpstreamError):
 
     code = "fate_unknown"
     tries_next = False
+    advice = "Look first: poll the task, and send it again only once that has failed or been cancelled."
+    retry = False  # it may have been accepted, and would be made and paid twice
 
 
 # ── ours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,12 +310,15 @@ class FateUnknown(UpstreamError):
 class GatewayError(PenstockError):
     """The gateway failed."""
 
+    advice = "Send it again; if it fails again, tell your operator the id of the request."
+
 
 class NoChannel(GatewayError):
     """No channel serves this model right now."""
 
     status = 503
     code = "no_channel"
+    advice = "Check the model's name, then send it again later, or ask your operator for a channel."
 
 
 class StorageFull(GatewayError):
@@ -243,6 +326,7 @@ class StorageFull(GatewayError):
 
     status = 503
     code = "storage_full"
+    advice = "Send it again later, once your operator has made room."
 
 
 class ShuttingDown(GatewayError):
@@ -250,9 +334,11 @@ class ShuttingDown(GatewayError):
 
     status = 503
     code = "shutting_down"
+    advice = "Send it again in a few seconds."
 
 
 class Stale(GatewayError):
     """A conditional write found the world changed; nothing of it happened."""
 
     code = "stale"
+    advice = "Read how things stand now, then send it again."

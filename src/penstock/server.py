@@ -213,7 +213,7 @@ def _refused(dialect: Dialect, error: PenstockError, request: str) -> Outgoing:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """The gateway is opened before the server and closed after it (see `cli.serve`), so there is nothing to do."""
+    """The gateway is opened before the server and closed after it (see `serving`), so there is nothing to do."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

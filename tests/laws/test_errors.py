@@ -1,4 +1,4 @@
-"""Every error has a word in every dialect, and its body can be read."""
+"""Every error has a word and a readable body in every dialect, and says what to do next; the docs show all that."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 
 from penstock import errors
+from penstock.clock import SECOND
 from penstock.dialects._base import Dialect
 from penstock.dialects._installed import dialects
 from penstock.errors import PenstockError
+from tests.laws import words
+from tests.laws.words import make
 
 
 def kinds(root: type[PenstockError] = PenstockError) -> Iterator[type[PenstockError]]:
     yield root
     for kind in root.__subclasses__():
         yield from kinds(kind)
-
-
-def make(kind: type[PenstockError]) -> PenstockError:
-    return errors.RangeNotSatisfiable(10) if kind is errors.RangeNotSatisfiable else kind()
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -34,6 +33,9 @@ def strings(value: Any) -> Iterator[str]:
 
 KINDS = sorted(set(kinds()), key=lambda kind: kind.__name__)
 SPEAKING = [dialect for dialect in dialects().values() if type(dialect).error is not Dialect.error]
+
+NEVER_BLINDLY = {errors.Conflict, errors.FateUnknown}
+"""Their status is one that clients repeat, but look first: errors.py says why."""
 
 
 def test_the_dialects_are_found() -> None:
@@ -56,6 +58,34 @@ def test_every_error_says_what_it_is(kind: type[PenstockError]) -> None:
     exc = make(kind)
     assert 400 <= exc.status < 600
     assert exc.code == exc.code.lower()
+
+
+@pytest.mark.parametrize("kind", words.KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_says_what_to_do(kind: type[PenstockError]) -> None:
+    assert "advice" in vars(kind), "its own, not its parent's"
+    assert kind.advice.endswith(".")
+    assert kind.advice not in [other.advice for other in words.KINDS if other is not kind]
+
+
+def test_each_code_is_one_errors() -> None:
+    codes = [kind.code for kind in words.KINDS if kind is not PenstockError]
+    assert sorted(codes) == sorted(set(codes))
+
+
+@pytest.mark.parametrize("kind", words.KINDS, ids=lambda kind: kind.__name__)
+def test_what_may_be_sent_again(kind: type[PenstockError]) -> None:
+    repeats = kind.status in (408, 409, 429) or kind.status >= 500
+    assert kind.retry is (repeats and kind not in NEVER_BLINDLY)
+
+
+def test_the_table_of_errors_is_in_the_docs() -> None:
+    assert words.shown() == words.generated(), "run: python -m tests.laws.words"
+
+
+def test_a_quota_says_when_it_begins_anew() -> None:
+    assert str(errors.QuotaReached()) == "This key's quota is used up."
+    said = "This key's quota for this day is used up. It begins anew at 2025-11-22T00:00:00Z."
+    assert str(errors.QuotaReached("day", 1_763_769_600 * SECOND)) == said
 
 
 def test_a_new_error_takes_its_nearest_ancestors_word() -> None:

@@ -15,6 +15,7 @@ FLOORS = [
     {"server", "protocol"},
     {"exchange", "router"},
     {"console"},
+    {"declared"},
     {"gateway"},
     {"desk"},
     {"tasks"},

@@ -18,7 +18,7 @@ from penstock.canonical.events import (
     guessed_tokens,
 )
 from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Unit
-from penstock.ledger.prices import MOST
+from penstock.ledger.rules import MOST
 
 SAID = (TextDelta, ReasoningDelta, ToolDelta, RefusalDelta)
 

@@ -13,7 +13,7 @@ from penstock.context import Context
 from penstock.errors import QuotaSpent, UnknownModel
 from penstock.formats._base import Operation
 from penstock.ledger import Prices, Rule
-from penstock.ledger.prices import Line
+from penstock.ledger.rules import Line
 from penstock.routing import Channels
 from penstock.routing.planning import CallPlan, plan_call
 

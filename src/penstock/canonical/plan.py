@@ -29,6 +29,7 @@ class Channel:
     options: dict[str, Any] = field(default_factory=dict)
     disabled: bool = False
     created_at: int = 0
+    rpm: int | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True):

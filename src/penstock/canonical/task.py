@@ -95,6 +95,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=False):
     canceled_at: int | None  # the caller cancelled; shown as canceled from then on, though the vendor may work on
     data_removed: bool
     seq: int  # how many events there are
+    group: str = "default"  # its caller's
 
     @property
     def ended(self) -> bool:

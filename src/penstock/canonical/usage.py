@@ -21,6 +21,7 @@ class Unit(StrEnum):
     SECOND = "second"  # of run time
     VIDEO_SECOND = "video_second"
     AUDIO_SECOND = "audio_second"
+    CHARACTER = "character"  # of text that goes in
     INPUT_TOKEN = "input_token"
     CACHED_TOKEN = "cached_token"  # read from a cache
     CACHE_WRITE_TOKEN = "cache_write_token"  # kept for minutes

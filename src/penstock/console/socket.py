@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from penstock.config import Settings
-from penstock.console import api
+from penstock.console import acts
 from penstock.context import Context
 from penstock.errors import GatewayError, PenstockError
 from penstock.gateway import opened
@@ -71,7 +71,7 @@ def _bound(where: str) -> socket.socket:
 async def _answered(ctx: Context, line: bytes) -> bytes:
     try:
         asked = msgspec.json.decode(line)
-        result = await api.do(ctx, asked["act"], asked["given"])
+        result = await acts.do(ctx, asked["act"], asked["given"])
         return msgspec.json.encode({"result": result})
     except PenstockError as error:
         return msgspec.json.encode({"error": str(error)})
@@ -88,7 +88,7 @@ async def operate(settings: Settings, act: str, given: dict[str, Any]) -> Any:
         except (ConnectionRefusedError, FileNotFoundError):
             where.unlink(missing_ok=True)  # left by a server that was killed
     async with opened(settings) as ctx:
-        return await api.do(ctx, act, given)
+        return await acts.do(ctx, act, given)
 
 
 async def _ask(where: Path, act: str, given: dict[str, Any]) -> Any:

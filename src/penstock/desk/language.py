@@ -21,7 +21,7 @@ async def list_(ctx: Context, caller: Caller, command: List) -> tuple[LanguageMo
     """What this key can call: all that we know for a test key, else what channels that can answer calls serve."""
     if caller.mode != LIVE:
         return tuple(_shown(known) for known in language.every())
-    channels, priced = ctx.of(Channels), ctx.of(Prices).every()
+    channels, priced = ctx.of(Channels), ctx.of(Prices).now()
     named = {
         model for channel in channels.every() if not channel.disabled for model in channel.models if "*" not in model
     }

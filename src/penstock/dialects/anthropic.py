@@ -46,6 +46,7 @@ class Anthropic(Dialect):
         e.RangeNotSatisfiable: (416, "invalid_request_error"),
         e.LimitReached: (429, "rate_limit_error"),
         e.UpstreamError: (502, "api_error"),
+        e.Crowded: (529, "overloaded_error"),
         e.UpstreamBusy: (529, "overloaded_error"),
         e.UpstreamTimeout: (504, "timeout_error"),
         e.ChannelRejected: (503, "api_error"),

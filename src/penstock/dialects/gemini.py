@@ -65,6 +65,7 @@ class Gemini(Dialect):
         e.RangeNotSatisfiable: (416, "OUT_OF_RANGE"),
         e.LimitReached: (429, "RESOURCE_EXHAUSTED"),
         e.UpstreamError: (502, "UNAVAILABLE"),
+        e.Crowded: (503, "UNAVAILABLE"),
         e.UpstreamBusy: (503, "UNAVAILABLE"),
         e.UpstreamTimeout: (504, "DEADLINE_EXCEEDED"),
         e.ChannelRejected: (503, "UNAVAILABLE"),

@@ -3,7 +3,8 @@
 from penstock.ledger.allowances import Allowances, Hold
 from penstock.ledger.audit import check
 from penstock.ledger.entries import adjust, hold, refund, release, settle, topup
-from penstock.ledger.prices import Charge, Prices, Rule
+from penstock.ledger.prices import Prices
+from penstock.ledger.rules import Charge, Rule
 
 __all__ = [
     "Allowances",

@@ -27,7 +27,7 @@ from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
-from penstock.ledger.prices import Rule
+from penstock.ledger.rules import Rule
 from penstock.log import logger
 from penstock.store import Step, accounts, calls
 

@@ -11,7 +11,7 @@ from penstock.canonical.task import Task
 from penstock.canonical.usage import Micros
 from penstock.canonical.who import Caller
 from penstock.errors import CallerError, QuotaSpent
-from penstock.ledger.prices import Charge
+from penstock.ledger.rules import Charge
 from penstock.store import Step, accounts
 
 

@@ -1,174 +1,144 @@
-"""What things cost: rules as data, and the arithmetic of a charge, kept with it.
-
-A rule is frozen into each task when it is made; today's price never touches yesterday's job.
-"""
+"""The operator's prices over time, and what holds now."""
 
 from __future__ import annotations
 
-import hashlib
-import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, PRICED_AS, Micros, Unit, Usage
+from penstock.canonical.who import ONE
+from penstock.clock import Nanos, now
 from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
+from penstock.ids import new_id
+from penstock.ledger.rules import Line, Rule
 from penstock.store import accounts
 
-MOST = 1e9
-"""Of a unit, in one piece of work. The books hold 63 bits, and vendors send what they like."""
+NEVER: Nanos = 2**63 - 1
+SPELT: Mapping[str, tuple[str, int]] = {
+    "minute": ("second", 60),
+    "video_minute": ("video_second", 60),
+    "audio_minute": ("audio_second", 60),
+    "request": ("run", 1),
+    "image": ("output", 1),
+    "video": ("output", 1),
+}
+"""Units as operators say them, and how many of ours they are."""
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """So many micro-dollars for each `per` of a unit; of work that takes in more than `above` tokens, if that is not
-    0: of a unit's lines the one with the highest `above` that is passed counts."""
+class Dated(msgspec.Struct, frozen=True):
+    """A rule of the operator's: for one model, on the channel of this name (`""`: on all that have none of their own),
+    from this moment on. `rule` None: from then on the list price holds."""
 
-    unit: Unit
-    micros: Micros
-    per: int = 1
-    above: int = 0
-
-
-class Rule(msgspec.Struct, frozen=True, dict=True):
-    """A model's price. `version` names the row or file that it came from."""
-
-    lines: tuple[Line, ...]
-    version: str = ""
-    source: str = ""
-
-    @cached_property
-    def text(self) -> str:
-        """The rule as it is kept beside what was charged by it."""
-        return msgspec.json.encode(self).decode()
-
-    @cached_property
-    def id(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
-
-    @cached_property
-    def _tiers(self) -> tuple[int, ...]:
-        return tuple(sorted({line.above for line in self.lines}, reverse=True))
-
-    @cached_property
-    def _tables(self) -> dict[int, tuple[dict[Unit, int], int]]:
-        """For each tier the price of every unit that can be charged, in parts of a micro-dollar, and how many parts
-        make one."""
-        return {above: _table(self.lines, above) for above in self._tiers}
-
-    def _table(self, input_tokens: float) -> tuple[dict[Unit, int], int]:
-        for above in self._tiers:
-            if input_tokens > above or not above:
-                return self._tables[above]
-        return {}, 1
-
-    def of_tokens(self, usage: Mapping[Unit, int]) -> Micros:
-        """What one run of whole numbers of units comes to; a unit without a line counts as its coarser kind."""
-        prices, parts = self._table(sum([usage.get(unit, 0) for unit in INPUT_UNITS]))
-        sum_ = prices.get(Unit.RUN, 0) + sum([amount * prices.get(unit, 0) for unit, amount in usage.items()])
-        return (2 * sum_ + parts) // (2 * parts)
-
-    def most_tokens(self, input_tokens: int, output_tokens: int) -> Micros:
-        """The most that so many tokens can cost, of whatever kind they turn out to be."""
-        prices, parts = self._table(input_tokens)
-        dearest_in = max([prices.get(unit, 0) for unit in INPUT_UNITS])
-        dearest_out = max([prices.get(unit, 0) for unit in OUTPUT_UNITS])
-        run = prices.get(Unit.RUN, 0)
-        return -(-(input_tokens * dearest_in + output_tokens * dearest_out + run) // parts)
-
-    def most(self, bounds: Mapping[Unit, float]) -> Micros:
-        """The most that work within these bounds can cost. A unit without a bound counts once."""
-        return _rounded(sum((_cost(line, bounds.get(line.unit, 1.0)) for line in self.lines), Decimal(0)))
-
-    def charge(self, usage: Usage, hold: Micros) -> Charge:
-        """What the usage comes to; never above the hold: the rest is noted as uncovered."""
-        sums = [(line, _sane(usage.get(line.unit, 0.0))) for line in self.lines]
-        total = max(0, _rounded(sum((_cost(line, amount) for line, amount in sums), Decimal(0))))
-        lines = [
-            {"unit": line.unit, "amount": amount, "micros": line.micros, "per": line.per}
-            for line, amount in sums
-            if amount
-        ]
-        detail = {"rule": self.version, "source": self.source, "lines": lines, "total": total}
-        return Charge(min(total, hold), max(0, total - hold), detail)
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """`detail` holds rule, units, and arithmetic, so that the figure can be explained for ever."""
-
-    micros: Micros
-    uncovered: Micros
-    detail: dict[str, Any]
+    id: str
+    model: str
+    channel: str
+    starts_at: Nanos
+    rule: Rule | None
 
 
 class Prices:
-    """The operator's rules, newest for each model; read at start, changed through `add`."""
+    """All of them in memory; read at start, changed through `add`."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._rules: dict[str, Rule] = {}
+        self._dated: list[Dated] = []
+        self._valid: dict[str, dict[str, Rule]] = {}
+        self._until: Nanos = 0
+        self._made: dict[tuple[str, str, int], Rule] = {}
 
     async def load(self) -> None:
         rows = await accounts.prices_of_all(self._ctx.store)
-        self._rules = {row[1]: Rule(_lines(msgspec.json.decode(row[2])), row[0], row[3]) for row in rows}
+        self._dated = [_dated(*row) for row in rows]
+        self._renew()
 
-    async def add(self, model: str, lines: Sequence[Mapping[str, Any]], source: str = "operator") -> Rule:
-        """Set a model's price from now on. Raises CallerError where a line makes no sense."""
-        rule = Rule(_lines(lines), source=source)
-        await self._ctx.store.write(accounts.price(model, msgspec.json.encode(rule.lines).decode(), source))
+    def _renew(self) -> None:
+        """What holds now, and until when. Rows come in the order of their beginnings, so the last one counts."""
+        at = now()
+        self._valid, self._until = defaultdict(dict), NEVER
+        for dated in self._dated:
+            if dated.starts_at > at:
+                self._until = min(self._until, dated.starts_at)
+            elif dated.rule is not None:
+                self._valid[dated.model][dated.channel] = dated.rule
+            else:
+                self._valid[dated.model].pop(dated.channel, None)
+        self._made.clear()
+
+    async def add(
+        self,
+        model: str,
+        lines: Sequence[Mapping[str, Any]] | None,
+        source: str = "operator",
+        *,
+        channel: str = "",
+        starts_at: Nanos = 0,
+    ) -> Dated:
+        """Set a model's price, from now on unless it is dated; None: the list price again. Raises CallerError where a
+        line makes no sense. Work that exists keeps its price."""
+        if not model:
+            raise CallerError("a price needs a model")
+        text = msgspec.json.encode(None if lines is None else read_lines(lines)).decode()
+        id = new_id()
+        await self._ctx.store.write(accounts.price(model, text, source, channel, starts_at, id))
         await self.load()
-        return self._rules[model]
+        return next(dated for dated in self._dated if dated.id == id)
 
-    def every(self) -> dict[str, Rule]:
-        return dict(self._rules)
+    def every(self) -> list[Dated]:
+        """All there ever were, in the order in which they hold."""
+        return list(self._dated)
 
-    def rule(self, model: str, listed: Rule | None) -> Rule:
-        """The operator's rule, else the catalogue's list price. Raises Unpriced."""
-        rule = self._rules.get(model) or listed
-        if rule is None:
+    def now(self) -> dict[str, dict[str, Rule]]:
+        """The rules that hold: by model, then by channel (`""`: all others)."""
+        if now() >= self._until:
+            self._renew()
+        return {model: dict(rules) for model, rules in self._valid.items() if rules}
+
+    def knows(self, model: str) -> bool:
+        """Whether the operator has set a price for it that holds now."""
+        if now() >= self._until:
+            self._renew()
+        return bool(self._valid.get(model))
+
+    def rule(self, model: str, listed: Rule | None, multiplier: int = ONE) -> Rule:
+        """The operator's rule, else the list price, for callers whose group pays so many millionths of it. Raises
+        Unpriced."""
+        if now() >= self._until:
+            self._renew()
+        own = self._valid.get(model)
+        base = (own.get("") if own else None) or listed
+        if base is None:
             raise Unpriced()
-        return rule
+        if multiplier == ONE and (not own or own.keys() == {""}):
+            return base
+        key = model, base.id, multiplier
+        made = self._made.get(key)
+        if made is None:
+            channels = {channel: rule for channel, rule in own.items() if channel} if own else {}
+            made = self._made[key] = base.combined(channels, multiplier)
+        return made
 
 
-def _table(lines: tuple[Line, ...], above: int) -> tuple[dict[Unit, int], int]:
-    best: dict[Unit, Line] = {}
-    for line in sorted(lines, key=lambda line: line.above):
-        if line.above <= above:
-            best[line.unit] = line
-    parts = math.lcm(*(line.per for line in best.values()))
-    prices = {unit: line.micros * (parts // line.per) for unit, line in best.items()}
-    for unit in PRICED_AS:
-        coarser: Unit | None = unit
-        while coarser is not None and coarser not in best:
-            coarser = PRICED_AS.get(coarser)
-        if coarser is not None:
-            prices[unit] = prices[coarser]
-    return prices, parts
-
-
-def _lines(raw: Any) -> tuple[Line, ...]:
+def read_lines(raw: Any) -> tuple[Line, ...]:
+    """Lines as operators give them: `unit`, `micros`, `per`, `above`, `when`. Raises CallerError."""
     try:
-        lines = msgspec.convert(raw, tuple[Line, ...])
-    except msgspec.ValidationError as error:
+        given = [{**line, **_spelt(line)} for line in raw]
+        lines = msgspec.convert(given, tuple[Line, ...])
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise CallerError(f"not a price: {error}") from None
-    if any(line.micros < 0 or line.per < 1 for line in lines):
+    if any(line.micros < 0 or line.per < 1 or line.above < 0 for line in lines):
         raise CallerError("not a price: amounts can't be negative")
     return lines
 
 
-def _sane(amount: float) -> float:
-    """A vendor's figure, kept within what can be multiplied and stored; what is no number counts as nothing."""
-    return min(max(amount, 0.0), MOST) if amount == amount else 0.0
+def _spelt(line: Mapping[str, Any]) -> dict[str, Any]:
+    unit, per = SPELT.get(str(line.get("unit")), (line.get("unit"), 1))
+    return {"unit": unit, "per": int(line.get("per", 1)) * per}
 
 
-def _cost(line: Line, amount: float) -> Decimal:
-    return Decimal(str(amount)) * line.micros / line.per
-
-
-def _rounded(amount: Decimal) -> Micros:
-    return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
+def _dated(id: str, model: str, rule: str, source: str, at: Nanos, channel: str, starts_at: Nanos) -> Dated:
+    lines = msgspec.json.decode(rule)
+    own = None if lines is None else Rule(read_lines(lines), id, source)
+    return Dated(id, model, channel, starts_at or at, own)

@@ -19,7 +19,20 @@ from penstock.store import keys as rows
 SANDBOX = Channel("sandbox", "sandbox", "sandbox", "", "", "", models={"*": "*"})
 """What answers test keys. It is not in the store and can't be removed."""
 _DOES = {True: "calls", False: "tasks"}
-FIELDS = {"provider", "base_url", "credential", "models", "priority", "weight", "concurrency", "options", "disabled"}
+FIELDS = {
+    *(
+        "provider",
+        "base_url",
+        "credential",
+        "models",
+        "priority",
+        "weight",
+        "concurrency",
+        "rpm",
+        "options",
+        "disabled",
+    ),
+}
 
 
 class Channels:
@@ -116,7 +129,7 @@ class Channels:
         base_url = (given.get("base_url") or provider.base_url).rstrip("/")
         if not base_url.startswith(("http://", "https://")):
             raise CallerError(f"channel {given['name']!r} needs a base URL, such as https://api.example.com/v1")
-        return {"priority": 0, "weight": 1, "concurrency": None, "credential": "", "disabled": False} | {
+        return {"priority": 0, "weight": 1, "concurrency": None, "rpm": None, "credential": "", "disabled": False} | {
             **{field: value for field, value in given.items() if field in FIELDS},
             "base_url": base_url,
             "models": _models(given.get("models") or ["*"]),
@@ -132,7 +145,7 @@ class Channels:
 
     def _opened(self, row: tuple[Any, ...]) -> Channel:
         id, name, provider, base_url, credential, secret, models, *rest = row
-        priority, weight, concurrency, options, disabled, created_at = rest
+        priority, weight, concurrency, options, disabled, created_at, rpm = rest
         return Channel(
             id=id,
             name=name,
@@ -144,6 +157,7 @@ class Channels:
             priority=priority,
             weight=weight,
             concurrency=concurrency,
+            rpm=rpm,
             options=json.loads(options),
             disabled=bool(disabled),
             created_at=created_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import case, func, select, update
 
 from penstock.canonical.usage import Micros
-from penstock.clock import now
+from penstock.clock import Nanos, now
 from penstock.errors import Conflict, PenstockError
 from penstock.ids import new_id
 from penstock.store.connection import P, Row, Step, Store, compiled, inserting
@@ -75,13 +75,15 @@ _ORPHANS = compiled(
 )
 
 _PRICE = inserting(prices)
-_PRICES = compiled(select(*prices.c).order_by(prices.c.model, prices.c.created_at))
+_PRICES = compiled(select(*prices.c).order_by(prices.c.model, prices.c.starts_at, prices.c.id))
 
 
-def open_account(account: str, name: str, webhook_secret: str) -> tuple[Step, ...]:
+def open_account(account: str, name: str, webhook_secret: str, group: str = "default") -> tuple[Step, ...]:
     at, words = now(), f"there is an account named {name!r} already"
     return (
-        _ACCOUNT(id=account, name=name, webhook_secret=webhook_secret, created_at=at).must_change(1, Conflict(words)),
+        _ACCOUNT(id=account, name=name, webhook_secret=webhook_secret, created_at=at, group=group).must_change(
+            1, Conflict(words)
+        ),
         _BALANCE(account=account, mode="live", amount=0),
         _BALANCE(account=account, mode="test", amount=0),
     )
@@ -112,7 +114,7 @@ def entry(
 
 
 async def find(store: Store, name: str) -> Row | None:
-    """(id, name, webhook_secret, created_at), by name or id."""
+    """(id, name, webhook_secret, created_at, group), by name or id."""
     return await store.one(_BY_NAME, name=name)
 
 
@@ -154,10 +156,12 @@ async def orphans(store: Store) -> list[Row]:
     return await store.scan(_ORPHANS)
 
 
-def price(model: str, rule: str, source: str) -> Step:
-    return _PRICE(id=new_id(), model=model, rule=rule, source=source, created_at=now())
+def price(model: str, rule: str, source: str, channel: str = "", starts_at: Nanos = 0, id: str = "") -> Step:
+    at = now()
+    when = {"created_at": at, "starts_at": starts_at or at}
+    return _PRICE(id=id or new_id(), model=model, rule=rule, source=source, channel=channel, **when)
 
 
 async def prices_of_all(store: Store) -> list[Row]:
-    """(id, model, rule, source, created_at), oldest first for each model."""
+    """(id, model, rule, source, created_at, channel, starts_at), in the order in which they hold."""
     return await store.all(_PRICES)

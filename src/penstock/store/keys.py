@@ -41,7 +41,7 @@ _REPLACE = compiled(
             name: getattr(P, name)
             for name in (
                 *("provider", "base_url", "credential", "models", "priority", "weight"),
-                *("concurrency", "options", "disabled"),
+                *("concurrency", "rpm", "options", "disabled"),
             )
         }
     )
@@ -61,8 +61,17 @@ _RELEASE = compiled(
 _UNDEPLOY = compiled(delete(deployments).where(deployments.c.account == P.account, deployments.c.name == P.name))
 
 
+_OPEN: dict[str, Any] = {"scopes": "relay read"} | dict.fromkeys(
+    (
+        *("revoked_at", "group", "rpm", "tpm", "concurrency", "expires_at", "models", "networks"),
+        *("quota_total", "quota_month", "quota_day"),
+    )
+)
+"""A key without any bounds."""
+
+
 def insert(**columns: Any) -> Step:
-    return _KEY(created_at=now(), revoked_at=None, **columns)
+    return _KEY(created_at=now(), **(_OPEN | columns))
 
 
 def revoke(key: str) -> Step:

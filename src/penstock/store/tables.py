@@ -13,12 +13,13 @@ WORDS = Text().with_variant(Text(collation="C"), "postgresql")
 """Compared byte by byte on every database, so that ids sort by time whatever the locale."""
 
 
-def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
-    return Column(name, WORDS, primary_key=key, nullable=null)
+def _text(name: str, *, null: bool = False, key: bool = False, default: str | None = None) -> Column[str]:
+    """`default` is for the rows of before the column was."""
+    return Column(name, WORDS, primary_key=key, nullable=null, server_default=default)
 
 
-def _int(name: str, *, null: bool = False, key: bool = False) -> Column[int]:
-    return Column(name, BigInteger, primary_key=key, nullable=null, autoincrement=False)
+def _int(name: str, *, null: bool = False, key: bool = False, default: str | None = None) -> Column[int]:
+    return Column(name, BigInteger, primary_key=key, nullable=null, autoincrement=False, server_default=default)
 
 
 def _partial(where: str) -> dict[str, Any]:
@@ -32,6 +33,7 @@ accounts = Table(
     Column("name", Text, nullable=False, unique=True),
     _text("webhook_secret"),  # sealed
     _int("created_at"),
+    _text("group", default="default"),
 )
 
 balances = Table(  # a live and a test one per account: the sum of its entries, kept ready for the conditional hold
@@ -74,6 +76,64 @@ keys = Table(
     _int("concurrency", null=True),
     _int("created_at"),
     _int("revoked_at", null=True),
+    _text("group", null=True),  # its account's, where it has none
+    _int("tpm", null=True),
+    _int("expires_at", null=True),
+    _text("models", null=True),  # JSON: patterns; null is all
+    _text("networks", null=True),  # JSON
+    _text("scopes", default="relay read"),
+    _int("quota_total", null=True),
+    _int("quota_month", null=True),
+    _int("quota_day", null=True),
+)
+
+groups = Table(  # callers who share models, channels, and prices
+    "groups",
+    metadata,
+    _text("name", key=True),
+    _text("models", null=True),  # JSON: patterns; null is all
+    _text("channels", null=True),
+    _int("multiplier"),  # millionths
+    _text("policy"),
+    _int("rpm", null=True),
+    _int("tpm", null=True),
+    _int("concurrency", null=True),
+    _int("created_at"),
+)
+
+aliases = Table(  # names of the operator's for models: the ones to try, in order
+    "aliases",
+    metadata,
+    _text("name", key=True),
+    _text("targets"),  # JSON
+    _int("created_at"),
+)
+
+codes = Table(  # each puts money into the account that redeems it, once
+    "codes",
+    metadata,
+    _text("id", key=True),
+    _text("prefix"),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    _int("amount"),
+    _text("reason"),
+    _int("created_at"),
+    _int("expires_at", null=True),
+    _int("revoked_at", null=True),
+    _int("redeemed_at", null=True),
+    _text("redeemed_by", null=True),
+)
+
+audit = Table(  # operators' acts, append-only: one row before the act, one with its outcome
+    "audit",
+    metadata,
+    _text("id", key=True),
+    _int("at"),
+    _text("actor"),
+    _text("act"),
+    _text("given"),  # JSON, without secrets
+    _text("outcome"),  # begun, ok, or the code of an error
+    _text("of", null=True),  # the row of its beginning
 )
 
 channels = Table(
@@ -92,16 +152,19 @@ channels = Table(
     _text("options"),
     Column("disabled", Boolean, nullable=False),
     _int("created_at"),
+    _int("rpm", null=True),
 )
 
-prices = Table(  # a model's rules over time; the newest one before a task's creation is frozen in it
+prices = Table(  # a model's rules over time, everywhere or on one channel; what holds is frozen in each work
     "prices",
     metadata,
     _text("id", key=True),
     _text("model"),
-    _text("rule"),
+    _text("rule"),  # JSON: lines, or null where the list price shall hold again
     _text("source"),
     _int("created_at"),
+    _text("channel", default=""),  # by name; "" is every other
+    _int("starts_at", default="0"),
     Index("prices_by_model", "model", "created_at"),
 )
 
@@ -164,6 +227,7 @@ tasks = Table(
     _int("canceled_at", null=True),
     Column("data_removed", Boolean, nullable=False),
     Column("seq", Integer, nullable=False),
+    _text("group", default="default"),
     Index("tasks_by_account", "account", "mode", "id"),
     Index("tasks_by_name", "name", unique=True, **_partial("name IS NOT NULL")),
     Index("tasks_unfinished", "id", **_partial("charge IS NULL")),  # of columns that no move on the way changes
@@ -272,6 +336,20 @@ charges = Table(  # the books of calls: a settle each; append-only
     _int("at"),
 )
 
+spending = Table(  # what each key spent on each model on each day, by UTC; written with what it sums up
+    "spending",
+    metadata,
+    _text("account", key=True),
+    _text("mode", key=True),
+    _text("day", key=True),  # 2026-03-04, on which the work began
+    _text("key", key=True),
+    _text("model", key=True),
+    _int("runs"),
+    _int("input_tokens"),
+    _int("output_tokens"),
+    _int("amount"),  # less what was refunded
+)
+
 calls = Table(  # the request log: a lean row each, for a while
     "calls",
     metadata,
@@ -297,6 +375,7 @@ calls = Table(  # the request log: a lean row each, for a while
     _text("bodies", null=True),
     Index("calls_by_account", "account", "mode", "id"),
     Index("calls_by_age", "at"),
+    Index("calls_by_request", "request"),
 )
 
 responses = Table(  # what clients may fetch again, and go on from

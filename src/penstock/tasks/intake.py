@@ -261,7 +261,7 @@ async def _gather(
 def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId) -> Task:
     at = made_at(id)
     model, version = target.known or (None, None)
-    rule = costs.rule_for(ctx, caller, target.model, model)
+    rule = costs.rule_for(ctx, caller, target.model, target.known, command.input)
     longest_s = model.longest_s if model else ctx.settings.longest_s
     if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
         raise QuotaSpent()

@@ -14,7 +14,7 @@ from penstock.canonical.who import Caller
 from penstock.context import Context
 from penstock.errors import QuotaSpent, StorageFull
 from penstock.ledger import Allowances, Hold, Rule, check, topup
-from penstock.ledger.prices import Line
+from penstock.ledger.rules import Line
 from penstock.store import accounts, calls
 
 pytestmark = pytest.mark.anyio

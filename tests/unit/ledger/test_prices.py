@@ -10,7 +10,7 @@ from penstock.canonical.usage import Unit
 from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
 from penstock.ledger import Prices, Rule
-from penstock.ledger.prices import Line
+from penstock.ledger.rules import Line
 
 RUN, TOKEN = Unit.RUN, Unit.INPUT_TOKEN
 
@@ -70,9 +70,10 @@ async def test_the_newest_rule_counts_and_is_read_at_start(context: Context) -> 
     newest = await prices.add("m", [{"unit": "run", "micros": 7, "per": 2}])
     again = Prices(context)
     await again.load()
-    assert again.every() == prices.every() == {"m": newest}
+    assert again.every() == prices.every()
+    assert again.now() == {"m": {"": newest.rule}}
     assert again.rule("m", listed).lines == (Line(RUN, 7, 2),)
-    assert newest.version
+    assert newest.id
 
 
 @pytest.mark.anyio
@@ -80,4 +81,4 @@ async def test_the_newest_rule_counts_and_is_read_at_start(context: Context) -> 
 async def test_nonsense_is_no_price(context: Context, line: dict[str, object]) -> None:
     with pytest.raises(CallerError):
         await context.of(Prices).add("m", [line])
-    assert context.of(Prices).every() == {}
+    assert context.of(Prices).every() == []

@@ -46,7 +46,7 @@ async def test_a_name_that_two_keys_have_revokes_neither(store: Store) -> None:
 
 def channel(name: str = "c", **given: Any) -> dict[str, Any]:
     fields = {"provider": "cog", "base_url": "u", "credential": "x", "models": "{}", "priority": 1, "weight": 2}
-    return {"name": name, **fields, "concurrency": None, "options": "{}", "disabled": False, **given}
+    return {"name": name, **fields, "concurrency": None, "rpm": None, "options": "{}", "disabled": False, **given}
 
 
 async def test_channels(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.canonical.usage import Unit
 from penstock.ledger import Rule
-from penstock.ledger.prices import Line
+from penstock.ledger.rules import Line
 from penstock.tasks.costs import most
 
 TOKENS = Rule((Line(Unit.OUTPUT_TOKEN, 10),))

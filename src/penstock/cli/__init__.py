@@ -1,0 +1,34 @@
+"""The command line: `penstock serve`, what operators do, and `penstock run`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from penstock.cli import accounts, calls, channels, house, keys, ledger, models, prices, tasks
+from penstock.cli._showing import err
+from penstock.errors import PenstockError
+
+app = typer.Typer(
+    name="penstock",
+    help="One base URL and one key for every model: a self-hosted gateway for generative AI.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for noun in (house, keys, accounts, channels, prices, models, tasks, calls, ledger):
+    app.add_typer(noun.commands)
+app.add_typer(house.files)
+
+
+def main() -> None:
+    """Runs a command; what it can't do is one line on standard error, and exit code 1."""
+    try:
+        app()
+    except PenstockError as error:
+        err.print(f"[bold red]penstock:[/] {error}", highlight=False)
+        sys.exit(1)
+    except ValueError as error:  # settings that make no sense
+        err.print(f"[bold red]penstock:[/] {error}", highlight=False, markup=False)
+        sys.exit(2)

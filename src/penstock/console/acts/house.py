@@ -1,0 +1,25 @@
+"""What concerns the whole installation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.console import checkup, copying
+from penstock.console.acts._base import act
+from penstock.context import Context
+from penstock.tasks import retention
+
+
+@act("files.prune")
+async def prune(ctx: Context) -> dict[str, int]:
+    return await retention.prune(ctx)
+
+
+@act("backup")
+async def backup(ctx: Context, to: str) -> dict[str, Any]:
+    return await copying.backup(ctx, to)
+
+
+@act("doctor", reads=True)
+async def doctor(ctx: Context) -> list[dict[str, Any]]:
+    return await checkup.doctor(ctx)
