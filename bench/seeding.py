@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,11 @@ CHAT_MODEL = "gpt-4o"
 CHAT_PRICE = {"input_token": 2_500_000, "output_token": 10_000_000}
 """Micro-dollars for a million."""
 MONEY = 10**15
+LIMITS: dict[str, Any] = {
+    **{"rpm": 10**8, "tpm": 10**9, "concurrency": 10**6, "models": ["gpt-*"], "networks": ["127.0.0.0/8"]},
+    **dict.fromkeys(("quota_total", "quota_month", "quota_day"), MONEY),
+}
+"""Each that a key can have, wide enough for all that is asked, so that each is counted."""
 MODEL = "kwaivgi/kling-v1.6-standard"
 INPUT = {"prompt": "a paper boat on a lake at sunset, seen from the shore", "duration": 5, "aspect_ratio": "16:9"}
 HOLD = 250_000
@@ -81,16 +87,16 @@ async def _seed(data: Path, upstream: str, finished: int, running: int) -> Seede
 
 async def _seed_chat(data: Path, upstream: str) -> str:
     async with opened(load(data=data)) as ctx:
-        key, _ = await _paying(ctx)
+        key, _ = await _paying(ctx, **LIMITS)
         await ctx.of(Channels).add({"name": "chat", "provider": "openai", "base_url": upstream, "models": [CHAT_MODEL]})
         lines = [{"unit": unit, "micros": micros, "per": 1_000_000} for unit, micros in CHAT_PRICE.items()]
         await ctx.of(Prices).add(CHAT_MODEL, lines)
     return key
 
 
-async def _paying(ctx: Context) -> tuple[str, Caller]:
+async def _paying(ctx: Context, **limits: Any) -> tuple[str, Caller]:
     """A live key whose account has more than it will spend."""
-    key: str = (await ctx.of(Keys).create("bench", LIVE, "default"))["key"]
+    key: str = (await ctx.of(Keys).create("bench", LIVE, "default", **limits))["key"]
     caller = await ctx.of(Keys).caller(key)
     await ctx.store.write(*topup(caller.account, LIVE, MONEY))
     return key, caller

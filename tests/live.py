@@ -92,6 +92,10 @@ class Live:
         """A key of another account."""
         return self.keys("strangers", account="strangers")["key"]
 
+    @cached_property
+    def admin_key(self) -> str:
+        return self.keys("operators", mode="live", options=("--scope", "admin"))["key"]
+
     def start(self) -> Self:
         """Start and wait until it is ready. Raises RuntimeError, with the end of the log, if it isn't in time."""
         cert = self.certificate

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+FILE = Path("penstock.toml")
+DECLARED = frozenset(("channels", "aliases", "prices", "groups", "accounts", "keys"))
+"""Tables of the file that are no settings: the document's (`declared.document`)."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -26,6 +29,8 @@ class Settings(BaseSettings):
     public_url: str = ""
     callback_url: str = ""
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Whose `X-Forwarded-For` is believed, when a key may be used from some addresses alone."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     catalog: Path | None = None
     plugins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -47,6 +52,8 @@ class Settings(BaseSettings):
     webhook_patience_s: float = 86400.0
     webhook_timeout_s: float = 10.0
     shutdown_s: float = 10.0
+    connect_timeout_s: float = 10.0
+    """How long a connection to an upstream may take; less than the others: until then nothing has left."""
     upstream_timeout_s: float = 60.0
     call_timeout_s: float = 600.0
     """For the whole of an answer that is not streamed."""
@@ -66,12 +73,11 @@ class Settings(BaseSettings):
     log_bodies_most: int = 64 << 10
     steps_at_once: int = 512
     rpm: int | None = None
+    tpm: int | None = None
     concurrency: int | None = None
     faults: str = ""
 
-    channels: tuple[dict[str, Any], ...] = Field((), repr=False)
-
-    @field_validator("egress_allow", mode="before")
+    @field_validator("egress_allow", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
         words = value.replace(",", " ").split() if isinstance(value, str) else value
@@ -96,16 +102,14 @@ class Settings(BaseSettings):
 
 
 class _File(PydanticBaseSettingsSource):
-    path = Path("penstock.toml")
-
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found = tomllib.loads(self.path.read_text()) if self.path.is_file() else {}
-        if unknown := set(found) - set(Settings.model_fields):
-            raise ValueError(f"{self.path} has settings that there are not: {', '.join(sorted(unknown))}")
-        return found
+        found = tomllib.loads(FILE.read_text()) if FILE.is_file() else {}
+        if unknown := set(found) - set(Settings.model_fields) - DECLARED:
+            raise ValueError(f"{FILE} has settings that there are not: {', '.join(sorted(unknown))}")
+        return {name: value for name, value in found.items() if name not in DECLARED}
 
 
 def load(*, tls: bool = False, **overrides: Any) -> Settings:

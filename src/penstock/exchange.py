@@ -211,7 +211,10 @@ def _cors(origin: str) -> list[tuple[bytes, bytes]]:
             b" x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version,"
             b" x-stainless-timeout, x-stainless-helper-method",
         ),
-        (b"access-control-expose-headers", b"x-request-id, request-id, retry-after, location, x-penstock-dropped"),
+        (
+            b"access-control-expose-headers",
+            b"x-request-id, request-id, retry-after, x-should-retry, location, x-penstock-dropped",
+        ),
         (b"access-control-max-age", b"600"),
         (b"vary", b"origin"),
     ]

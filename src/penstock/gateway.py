@@ -9,18 +9,19 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from penstock.calls import relay
+from penstock.access import Groups
+from penstock.calls import probing, relay
 from penstock.calls.journal import Journal
 from penstock.calls.settling import Settling
 from penstock.canonical import commands as c
 from penstock.canonical.who import Caller
 from penstock.config import Settings
 from penstock.context import Context
-from penstock.desk import files, responses, shelf, work
+from penstock.desk import account, files, responses, shelf, work
 from penstock.errors import GatewayError
-from penstock.ledger import Allowances, Prices
+from penstock.ledger import Allowances, Prices, Quotas
 from penstock.log import logger
-from penstock.routing import Channels, Providers
+from penstock.routing import Aliases, Channels, Providers
 from penstock.store import DataLock, open_store
 from penstock.store.blobs import Blobs
 from penstock.tasks import learning, recovery, retention, worker
@@ -49,6 +50,8 @@ DOES: dict[type, Does] = {
     c.Upload: files.upload,
     c.Download: files.download,
     c.Whoami: work.whoami,
+    c.Quote: account.quote,
+    c.Redeem: account.redeem,
     c.Hear: work.hear,
     c.Receive: files.receive,
 }
@@ -70,11 +73,13 @@ async def opened(settings: Settings, *, serves: bool = False) -> AsyncIterator[C
         with yielding_threads():
             store = await open_store(settings, sole=serves)
             stack.push_async_callback(store.close)
-            http = await stack.enter_async_context(Http())
+            http = await stack.enter_async_context(Http(connect_timeout_s=settings.connect_timeout_s))
         blobs = Blobs.local(settings.data / "files", settings.min_free_disk)
         ctx = Context(settings, secret(settings), store, blobs, http)
         stack.push_async_callback(ctx.guard.close)
         stack.push_async_callback(ctx.of(Providers).close)
+        await ctx.of(Groups).load()
+        await ctx.of(Aliases).load()
         await ctx.of(Channels).load()
         learning.recall(ctx)
         await ctx.of(Prices).load()
@@ -102,6 +107,7 @@ def yielding_threads() -> Iterator[None]:
 async def _working(ctx: Context) -> AsyncIterator[None]:
     """The loops: tasks, webhooks, retention. At the end each finishes what it is at, within a bound."""
     await ctx.of(Allowances).open()
+    await ctx.of(Quotas).open()
     count = await recovery.resume(ctx)
     if count:
         logger("gateway").info("resumed unfinished tasks", count=count)
@@ -110,6 +116,7 @@ async def _working(ctx: Context) -> AsyncIterator[None]:
         asyncio.create_task(watches.alarm.run(lambda task: worker.advance(ctx, task))),
         asyncio.create_task(outbox.alarm.run(outbox.deliver_next)),
         asyncio.create_task(retention.run(ctx)),
+        asyncio.create_task(probing.run(ctx)),
     ]
     try:
         yield

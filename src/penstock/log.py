@@ -13,6 +13,7 @@ import structlog
 _SECRET_NAME = re.compile(r"(?i)(authorization|credential|secret|password|api[-_]?key|token|cookie|^key$)")
 _SECRET_VALUE = re.compile(
     r"(\bsk-(?:live-|test-)?)[\w-]{8,}|(whsec_)[\w+/=]{8,}|(r8_)\w{8,}|((?i:bearer|token)\s+)[\w.~+/=-]{8,}|(v1\.\d*\.)[\w-]{24}|([?&]key=|\bAIza)[\w.~-]{8,}"
+    r"|(\bpc-\w{5})(?:-?\w{5}){4}"
 )
 
 

@@ -12,23 +12,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from penstock.access import Keys, Limits
-from penstock.canonical.commands import Call, Fetch, Respond
+from penstock.access.admission import check_address, check_scope, may
+from penstock.canonical.commands import Call, Command, Fetch, Quote, Respond, Submit
 from penstock.canonical.task import TaskId
-from penstock.canonical.who import Caller
+from penstock.canonical.who import READ, RELAY, Caller
 from penstock.console import pages
 from penstock.context import Context
 from penstock.dialects._base import Dialect, Incoming, Links, Outgoing, Route
 from penstock.dialects._installed import dialects
-from penstock.errors import GatewayError, MethodNotAllowed, PenstockError, Unauthenticated
+from penstock.errors import CallerError, GatewayError, MethodNotAllowed, PenstockError, Unauthenticated
 from penstock.exchange import Exchange, Headers, Receive, Scope, Send, request_id
 from penstock.gateway import perform
 from penstock.log import logger
 from penstock.router import Bound, Router, chosen
 from penstock.routing import Channels
 from penstock.tasks.events import Bells
+from penstock.wire.forwarded import client_address
 
 NOBODY = Caller("", "", "", "")
 """Who asks where a capability in the URL stands for a key."""
+LOOKS = frozenset({"GET", "HEAD", "QUERY"})
+"""Methods that change nothing: a key that may only read may use them."""
 SHOWN_MOST = 20_000
 SHOWN_BYTES = 32 << 10
 
@@ -111,6 +115,8 @@ class App:
             return await exchange.write(Outgoing(204))
         found = self.router.find(scope["path"])
         if found is None:
+            address = client_address(scope, self.ctx.settings.trusted_proxies)
+            scope.update({"penstock.request": exchange.id, "penstock.address": address})
             return await self._pages(scope, receive, exchange.send)
         await self._answer(exchange, *found)
         return None
@@ -145,8 +151,7 @@ class App:
     async def _perform(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Outgoing:
         caller = NOBODY
         if route.needs_key:
-            caller = await self._keys.caller(dialect.credential(http))
-            self._limits.admit(caller)
+            caller = await self._admitted(exchange, dialect, route, http)
         elif "secret" in http.path and self._channels.by_secret(http.path["secret"]) is None:
             raise Unauthenticated()  # before its body is read
         if route.streams:
@@ -154,6 +159,8 @@ class App:
         elif exchange.method not in ("GET", "HEAD"):
             http.body = await exchange.body(self.ctx.settings.max_body)
         command = route.read(dialect, http)
+        if http.dry:
+            return dialect.quote(await perform(self.ctx, caller, _quote(command)))
         call = command.call if isinstance(command, Respond) else command
         if isinstance(call, Call):
             call.request = exchange.id
@@ -162,6 +169,15 @@ class App:
         if isinstance(command, Fetch):
             return await self._fetch(dialect, route, caller, command, http)
         return route.write(dialect, await perform(self.ctx, caller, command), http)
+
+    async def _admitted(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Caller:
+        caller = await self._keys.caller(dialect.credential(http))
+        if caller.networks:
+            check_address(caller, client_address(exchange.scope, self.ctx.settings.trusted_proxies))
+        check_scope(caller, route.scope or (READ if exchange.method in LOOKS else RELAY))
+        if route.counts:
+            self._limits.admit(caller)
+        return caller
 
     async def _fetch(self, dialect: Dialect, route: Route, caller: Caller, command: Fetch, http: Incoming) -> Outgoing:
         """What was shown here once, `at_once` shows again, as long as it is true."""
@@ -186,7 +202,9 @@ class App:
         http = Incoming("GET", path, Headers(headers))
         caller = self._keys.remembered(seen.dialect.credential(http))
         body = seen.body(caller) if caller else None
-        if caller is None or body is None or (self.ctx.settings.cors_origins and http.header("origin")):
+        if caller is None or body is None or caller.networks or not may(caller, READ):
+            return None
+        if self.ctx.settings.cors_origins and http.header("origin"):
             return None
         try:
             self._limits.admit(caller)
@@ -195,6 +213,13 @@ class App:
         seen.count()
         head = b"x-request-id: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
         return head % (request_id().encode(), len(body)) + body
+
+
+def _quote(command: Command) -> Quote:
+    """Raises CallerError for what costs nothing: it would be done in earnest."""
+    if not isinstance(command, Submit | Call | Respond):
+        raise CallerError("dry_run asks what a request would cost, and this one costs nothing: nothing was done")
+    return Quote(command)
 
 
 def _numbered(out: Outgoing, dialect: Dialect, request: str) -> Outgoing:
@@ -209,6 +234,8 @@ def _refused(dialect: Dialect, error: PenstockError, request: str) -> Outgoing:
     out = dialect.error(error)
     if error.retry_after_s is not None:
         out.headers.setdefault("retry-after", str(max(1, math.ceil(error.retry_after_s))))
+    if not error.retry:
+        out.headers.setdefault("x-should-retry", "false")
     return out
 
 

@@ -12,13 +12,17 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import msgspec
 import uvicorn
 
 from penstock import gateway
 from penstock.access import Keys
-from penstock.config import Settings
+from penstock.config import FILE, Settings
+from penstock.console.audit import recorded, told
 from penstock.console.socket import listening
 from penstock.context import Context
+from penstock.declared import applying, comparing, document
+from penstock.errors import PenstockError
 from penstock.log import logger
 from penstock.protocol import Protocol
 from penstock.server import App
@@ -28,11 +32,23 @@ COLLECT_AFTER = 20_000, 20, 50
 
 
 class _Server(uvicorn.Server):
-    """Lets waiting clients go as soon as a signal comes, so that stopping does not wait for them."""
+    """Lets waiting clients go as soon as a signal comes, so that stopping does not wait for them; SIGHUP applies the
+    configuration file anew."""
 
     def __init__(self, options: uvicorn.Config, ctx: Context) -> None:
         super().__init__(options)
         self._ctx = ctx
+        self._at_terminal = os.isatty(0)
+        self._reloads: set[asyncio.Task[None]] = set()
+
+    def hang_up(self) -> None:
+        """But whoever closes the terminal that the server was started in means to end it."""
+        if self._at_terminal and not os.isatty(0):
+            self.handle_exit(signal.SIGTERM, None)
+            return
+        task = asyncio.get_running_loop().create_task(_reload(self._ctx))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         gateway.close(self._ctx)
@@ -83,6 +99,8 @@ async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None
             proxy_headers=False,
         )
         server = _Server(options, ctx)
+        await _declare(ctx)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.hang_up)
         logger("serving").info("serving", url=settings.public_url, data=str(settings.data), pid=os.getpid())
         if welcome:
             await _welcome(ctx)
@@ -93,6 +111,34 @@ async def _serve(settings: Settings, tls_cert: Path | None, tls_key: Path | None
             logger("serving").error(words)
             return 1
     return 0
+
+
+async def _reload(ctx: Context) -> None:
+    """A file that is broken changes nothing."""
+    try:
+        await _declare(ctx)
+    except (PenstockError, OSError, UnicodeDecodeError) as error:
+        logger("serving").error("the file was not applied", file=str(FILE), reason=str(error))
+    except Exception:  # noqa: BLE001  what was served before is served on
+        logger("serving").exception("the file was not applied", file=str(FILE))
+
+
+async def _declare(ctx: Context) -> None:
+    """Apply what the configuration file declares. Raises PenstockError, and then nothing was done."""
+    if not FILE.is_file():
+        return
+    declared = document.read(FILE.read_text(), os.environ)
+    given = told({"document": msgspec.to_builtins(declared)})
+    unseen = [change for change in await comparing.compared(ctx, declared) if change.verb != "same"]
+    if unseen:
+        work = partial(applying.apply, ctx, declared, makes_keys=False)
+        done = (await recorded(ctx, str(FILE), "declared.apply", given, work)).changes
+        for change in done:
+            logger("serving").info("declared", part=change.part, name=change.name, verb=change.verb)
+        left = len(unseen) - len(done)
+        if left:
+            logger("serving").warning("keys are made by penstock apply, which shows them", count=left)
+    logger("serving").info("applied", file=str(FILE), changes=len(unseen))
 
 
 async def _welcome(ctx: Context) -> None:

@@ -1,4 +1,5 @@
-"""Who may: every route of every dialect × no key, a wrong key, another account's key, the other books' key."""
+"""Who may: every route of every dialect × no key, a wrong key, another account's key, the other books' key; every path
+of the admin API × the kinds of key."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from penstock.console.acts import ACTS
+from penstock.console.describing import path as admin_path
 from penstock.dialects._base import Dialect, Route
 from penstock.dialects._installed import dialects
 from tests.asking import Reply, ask
@@ -18,6 +21,12 @@ ROUTES = [
     pytest.param(dialect, route, id=f"{dialect.name} {route.method} {route.path}")
     for dialect in dialects().values()
     for route in dialect.routes()
+]
+ADMIN_PATHS = [
+    pytest.param(method, admin_path(act.name), id=f"{method} {act.name}")
+    for act in ACTS.values()
+    if not act.local
+    for method in (("GET", "POST") if act.by_query else ("POST",))
 ]
 
 
@@ -72,6 +81,47 @@ def test_what_is_another_accounts_is_not_found(live: Live, owned: Owned, dialect
         pytest.skip("nobody's in particular, or guarded by a capability")
     reply = call(live, dialect, route, owned, live.test_key_2)
     assert reply.status == 404, reply.body
+
+
+@pytest.fixture(scope="module")
+def not_admins(live: Live) -> dict[str, str]:
+    """Keys that may not administer, by what they are."""
+    made = {
+        "a caller's": live.keys("caller", mode="live")["key"],
+        "one that only reads": live.keys("reader", mode="live", options=("--scope", "read"))["key"],
+        "a caller's test key": live.test_key,
+        "another account's": live.test_key_2,
+    }
+    return made | {"that was an admin's": _revoked(live)}
+
+
+def _revoked(live: Live) -> str:
+    key = live.keys("a former operator", mode="live", options=("--scope", "admin"))
+    live.cli("keys", "revoke", key["id"])
+    return key["key"]
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN_PATHS)
+def test_only_admins_administer(live: Live, not_admins: dict[str, str], method: str, path: str) -> None:
+    body = {} if method == "POST" else None
+    for key in (None, "sk-live-" + "x" * 43, not_admins["that was an admin's"]):
+        reply = ask(live.url + path, method, key=key, body=body)
+        assert (reply.status, reply.json["error"]["code"]) == (401, "unauthenticated")
+    for kind in ("a caller's", "one that only reads", "a caller's test key", "another account's"):
+        reply = ask(live.url + path, method, key=not_admins[kind], body=body)
+        assert (reply.status, reply.json["error"]["code"]) == (403, "scope_missing"), kind
+        assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers["x-request-id"]
+    reply = ask(live.url + path, method, key=live.admin_key, body=body)
+    assert reply.status in (200, 400), reply.body
+    assert reply.headers["cache-control"] == "no-store"
+
+
+def test_an_admins_key_is_for_nothing_else(live: Live) -> None:
+    assert ask(f"{live.url}/v1/tasks", key=live.admin_key).status == 403
+    body = {"input": {"prompt": "x"}}
+    reply = ask(f"{live.url}/replicate/v1/models/{MODEL}/predictions", "POST", key=live.admin_key, body=body)
+    assert reply.status == 403
 
 
 def test_live_and_test_do_not_see_each_other(live: Live, owned: Owned) -> None:

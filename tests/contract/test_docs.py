@@ -29,10 +29,10 @@ EVERY = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 HERE = "http://127.0.0.1:8700"
 CLIENTS = {"openai": "openai-3", "anthropic": "anthropic-2", "google": "genai-3", "replicate": "replicate-1"}
 """By what an example imports, the environment that it is run in."""
-OTHERS = {"API_KEY", "CREDENTIAL", "TESTS_COMPLETE"}
+OTHERS = {"API_KEY", "CREDENTIAL", "IMPORT_KEY", "TESTS_COMPLETE"}
 """What commands and tests read from the environment, beside the settings."""
 MODEL = "black-forest-labs/flux-schnell"
-ELSEWHERE = re.compile(r"penstock (serve|run|backup|channels test)\b")
+ELSEWHERE = re.compile(r"penstock (serve|run|backup|channels test|import|prices import|apply moved)\b")
 """Commands that other tests run, or that need a vendor."""
 
 
@@ -64,7 +64,7 @@ def examples() -> list[Any]:
 def in_shell(server: Live, script: str, folder: Path) -> str:
     """What it prints."""
     command = ["sh", "-c", script.replace(HERE, server.url)]
-    environment = os.environ | {"KEY": server.test_key}
+    environment = os.environ | {"KEY": server.test_key, "ADMIN": server.admin_key}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout
 
@@ -86,6 +86,8 @@ def made_task(server: Live) -> str:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_work(server: Live, page: Path, tmp_path: Path) -> None:
+    """Beside a `penstock.toml` of all that the page has in TOML."""
+    (tmp_path / "penstock.toml").write_text("\n".join(blocks(page, "toml")))
     for line in commands(page):
         line = line.replace(" ID", f" {made_task(server)}").replace(" NAME", " default").replace("0.02", "0.000001")
         environment, words = {}, shlex.split(line)
@@ -94,7 +96,8 @@ def test_the_commands_of_a_page_work(server: Live, page: Path, tmp_path: Path) -
             environment[name] = value
         command = [sys.executable, "-m", *words, "--data", str(server.data)]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
-        done = subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=60)
+        clean |= environment
+        done = subprocess.run(command, env=clean, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 

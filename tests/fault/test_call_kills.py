@@ -33,12 +33,6 @@ SEED = 20261121
 CLIENTS, KILLS, ALIVE_S, MOST_CALLS = 32, 6, (0.3, 1.2), 8000
 
 
-@pytest.fixture(scope="module")
-def chatting() -> Iterator[Chatting]:
-    with Chatting() as running:
-        yield running
-
-
 # ── at random, under load ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -260,12 +260,6 @@ def channel(
 
 
 @pytest.fixture(scope="module")
-def chatting() -> Iterator[Chatting]:
-    with Chatting() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, chatting: Chatting) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("calls")
     channels = [channel(chatting, "any", "leaving-*", *ANY)]

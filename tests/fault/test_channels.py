@@ -49,6 +49,15 @@ ALONE: dict[str, dict[str, Any]] = {
 }
 """Channels that are the only one for their model."""
 
+CHAINS: dict[str, dict[str, Any]] = {
+    "chain-refused": {"answer": 404},
+    "chain-failing": {"answer": 500},
+    "chain-lost": {"hang_up": "after"},
+}
+"""What the first model of an alias meets; the second is well."""
+PACE = 20
+"""A minute's worth of it may go at once, then one every 3 s."""
+
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Counting) -> Iterator[Gateway]:
@@ -68,6 +77,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Counting) -> Ite
         alone(upstream, "spill", "spill"),
         alone(upstream, "unstoppable", "unstoppable", provider="uncancellable"),
     ]
+    for name, behaviour in CHAINS.items():
+        upstream.control(f"{name}-1", **behaviour)
+        channels += [
+            *(alone(upstream, f"{name}-1", f"{name}-1"), alone(upstream, f"{name}-2", f"{name}-2", priority=9)),
+        ]
+    channels += [
+        alone(upstream, "paced", "paced", rpm=PACE),
+        alone(upstream, "doubled", "doubled", credential="one\ntwo", concurrency=1),
+    ]
     next(c for c in channels if c["name"] == "not-listening-1")["base_url"] = f"http://127.0.0.1:{free_port()}"
     stage = Stage.build(folder / "stage", channels, {channel["models"][0] for channel in channels})
     made = stage.gateway(
@@ -77,6 +95,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream: Counting) -> Ite
         upstream_timeout_s="2",
     )
     with made.live:
+        for name in CHAINS:
+            made.live.cli("aliases", "set", f"{name}/m", f"{name}-1/m", f"{name}-2/m")
         yield made
 
 
@@ -154,6 +174,46 @@ def test_what_finds_no_place_at_the_best_goes_to_the_next(gateway: Gateway, upst
     assert {gateway.ended(task)["status"] for task in tasks} == {"succeeded"}
     assert len(upstream.creates("full")) == 1
     assert len(upstream.creates("spill")) == 2
+
+
+def test_a_rate_is_kept_to_by_those_in_line(gateway: Gateway, upstream: Counting) -> None:
+    began = time.monotonic()
+    tasks = side_by_side(lambda _: gateway.made("paced/m"), range(PACE + 2))
+    assert {gateway.ended(task)["status"] for task in tasks} == {"succeeded"}
+    assert 5.0 < time.monotonic() - began < 11.0
+    assert upstream.creates("paced") == dict.fromkeys(tasks, 1)
+
+
+def test_each_credential_has_its_own_places(gateway: Gateway, upstream: Counting) -> None:
+    tasks = side_by_side(lambda _: gateway.made("doubled/m", {"rig": {"duration_s": 1.0}}), range(4))
+    assert {gateway.ended(task)["status"] for task in tasks} == {"succeeded"}
+    assert upstream.report("doubled")["most_at_once"] == 2
+    used = gateway.rows(
+        "SELECT channel, count(*) FROM tasks WHERE model = 'doubled/m' GROUP BY channel ORDER BY channel"
+    )
+    (first, most), (second, others) = used
+    assert (most, others) == (2, 2)
+    assert second.startswith(f"{first}.")
+
+
+@pytest.mark.parametrize("name", ["chain-refused", "chain-failing"])
+def test_an_alias_falls_back_where_its_first_model_was_surely_not_taken(
+    name: str, gateway: Gateway, upstream: Counting
+) -> None:
+    task = gateway.made(f"{name}/m")
+    assert gateway.ended(task)["status"] == "succeeded"
+    assert upstream.report(f"{name}-1")["attempts"] == {task: 1}
+    assert upstream.creates(f"{name}-1") == {}
+    assert upstream.creates(f"{name}-2") == {task: 1}
+    assert gateway.rows("SELECT upstream_model FROM tasks WHERE id = ?", task) == [(f"{name}-2/m",)]
+
+
+def test_an_alias_never_falls_back_from_what_may_have_been_taken(gateway: Gateway, upstream: Counting) -> None:
+    task = gateway.made("chain-lost/m")
+    gateway.ended(task)
+    assert gateway.facts(task)["error_code"] == "fate_unknown"
+    assert upstream.creates("chain-lost-1") == {task: 1}
+    assert upstream.report("chain-lost-2")["attempts"] == {}
 
 
 # ── stopped by the caller ─────────────────────────────────────────────────────────────────────────────────────────────

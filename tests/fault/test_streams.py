@@ -69,12 +69,6 @@ def test_a_silent_stream_shows_signs_of_life(live: Live, dialect: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def chatting() -> Iterator[Chatting]:
-    with Chatting() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, chatting: Chatting) -> Iterator[Gateway]:
     folder, models = tmp_path_factory.mktemp("draining"), ["read-on", "too-long"]
     channels = [channel(chatting, "groq", *models, vendor="groq")]

@@ -23,7 +23,6 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
     settings = load(data=Path("d"), host=None)
     assert (settings.port, settings.host, settings.rpm, settings.data) == (2, "::1", 5, Path("d"))
     assert load(port=3).port == 3
-    assert settings.channels == ({"name": "a", "models": ["b/c"]},)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +44,10 @@ def test_networks_and_origins_are_lists_with_commas(monkeypatch: pytest.MonkeyPa
     assert allowed == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
     assert load(cors_origins="https://a, https://b").cors_origins == ("https://a", "https://b")
     assert load(egress_allow="").egress_allow == ()
+    assert load().trusted_proxies == ()
+    assert load(trusted_proxies="127.0.0.1 10.0.0.0/8").trusted_proxies == (
+        *(ipaddress.ip_network("127.0.0.1"), ipaddress.ip_network("10.0.0.0/8")),
+    )
 
 
 def test_it_is_frozen_and_shows_no_secret() -> None:

@@ -11,6 +11,7 @@ from penstock import log
 
 CANARIES = [
     "sk-live-C4naryC4naryC4nary",
+    "pc-C4nar-yC4na-ryC4n-aryC4-naryC",
     "sk-test-C4nary_C4nary-C4nary",
     "sk-C4naryC4naryC4nary",
     "whsec_C4naryC4naryC4nary==",

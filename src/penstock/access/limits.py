@@ -1,13 +1,36 @@
-"""How much at once: requests a minute and unfinished tasks, per key. Exact on one node."""
+"""How much at once, per key: requests and tokens a minute, and unfinished work. Exact on one node."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from penstock.canonical.who import Caller
 from penstock.context import Context
 from penstock.errors import LimitReached
+
+MINUTE_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Cell:
+    """It drains evenly, what it holds at most in a minute: so much may come in one burst, what follows at its pace."""
+
+    level: float
+    at: float
+    most: float
+
+    def drain(self, at: float) -> None:
+        self.level = max(0.0, self.level - (at - self.at) * self.most / MINUTE_S)
+        self.at = at
+
+    def wait_s(self, amount: float, most: float, at: float) -> float:
+        """How long until so much fits into what now holds `most`; 0 where it does already."""
+        self.drain(at)
+        if most != self.most:  # the key's limit was changed
+            self.level, self.most = min(self.level, most), most
+        return max(0.0, (self.level + amount - most) * MINUTE_S / most)
 
 
 class Limits:
@@ -16,25 +39,46 @@ class Limits:
     def __init__(self, ctx: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._ctx = ctx
         self._clock = clock
-        self._free_at: dict[str, float] = {}
+        self._requests: dict[str, Cell] = {}
+        self._tokens: dict[str, Cell] = {}
         self._unfinished: dict[str, int] = {}
 
     def admit(self, caller: Caller) -> None:
-        """Count a request. Raises LimitReached with the time until one more fits.
+        """Count a request. Raises LimitReached with the time until one more fits."""
+        if caller.rpm is not None:
+            wait_s = self._fill(self._requests, caller.key, 1, caller.rpm)
+            if wait_s:
+                words = f"Request was throttled. Your rate limit resets in ~{wait_s:.0f}s."
+                raise LimitReached(words, retry_after_s=wait_s)
 
-        The rate is a cell that drains evenly: a minute's worth may come in one burst, the next ones at their pace.
-        """
-        if caller.rpm is None:
-            return
-        each, at = 60.0 / caller.rpm, self._clock()
-        free_at = max(self._free_at.get(caller.key, 0.0), at - 60.0 + each)
-        if free_at > at:
-            wait = free_at - at
-            raise LimitReached(f"Request was throttled. Your rate limit resets in ~{wait:.0f}s.", retry_after_s=wait)
-        self._free_at[caller.key] = free_at + each
+    def reserve(self, caller: Caller, tokens: int) -> None:
+        """Count what a call may take, until `correct` says what it did; more than the limit counts as much as that.
+        Raises LimitReached with the time until it fits."""
+        if caller.tpm is not None:
+            wait_s = self._fill(self._tokens, caller.key, min(tokens, caller.tpm), caller.tpm)
+            if wait_s:
+                words = f"This key may use {caller.tpm:,} tokens a minute. Its limit resets in ~{wait_s:.0f}s."
+                raise LimitReached(words, retry_after_s=wait_s)
+
+    def correct(self, key: str, reserved: int, used: int) -> None:
+        """What was reserved came to this: less is given back, more is waited for by those that follow."""
+        cell = self._tokens.get(key)
+        if cell is not None:
+            cell.drain(self._clock())
+            cell.level = max(0.0, cell.level + used - min(reserved, cell.most))
+
+    def _fill(self, cells: dict[str, Cell], key: str, amount: float, most: float) -> float:
+        """0 where it was counted, else how long to wait: then nothing was."""
+        at, cell = self._clock(), cells.get(key)
+        if cell is None:
+            cell = cells[key] = Cell(0.0, at, most)
+        wait_s = cell.wait_s(amount, most, at)
+        if not wait_s:
+            cell.level += amount
+        return wait_s
 
     def begin(self, caller: Caller) -> None:
-        """Count a task that starts. Raises LimitReached at the key's concurrency."""
+        """Count a piece of work that starts. Raises LimitReached at the key's concurrency."""
         running = self._unfinished.get(caller.key, 0)
         if caller.concurrency is not None and running >= caller.concurrency:
             words = f"This key has {running} pieces of work under way, as many as it may. Wait for one to end."

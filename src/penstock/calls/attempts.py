@@ -42,14 +42,19 @@ MOST_NAMES, MOST_NAME = 100, 100
 async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, Choice], Awaitable[T]]) -> T:
     """The first answer that this attempt brings. Raises what the last one failed with, or what the caller caused."""
     health = work.ctx.of(Health)
-    failed: PenstockError = NoChannel()
+    failed: PenstockError | None = None
+    waits: list[float] = []
     for choice in plan:
-        channel = choice.deployment.channel
-        if not health.has_place(channel):
+        deployment, again = choice.deployment, work.attempts > 0
+        wait_s = health.wait_s(deployment, again=again)
+        if wait_s is not None:
+            waits.append(wait_s)
             continue
-        work.deployment, work.dropped = choice.deployment, ()
+        health.begins(deployment, again=again)
+        work.deployment, work.dropped = deployment, ()
         work.attempts += 1
         work.take_place()
+        began = time.monotonic()
         try:
             answer = await attempt(work, choice)
         except asyncio.CancelledError:
@@ -57,16 +62,16 @@ async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, C
             raise
         except PenstockError as error:
             work.forget()
-            health.failed(channel, error)
-            failed = discreet(error, channel)
+            health.failed(deployment, error)
+            failed = discreet(error, deployment.channel)
             if not error.tries_next:
                 break
         else:
-            health.worked(channel)
+            health.worked(deployment, began, so_far=work.call.stream)
             return answer
     if isinstance(failed, UpstreamForgot):  # whoever was asked does not know the model
         raise UnknownModel() from failed
-    raise failed
+    raise failed or NoChannel("Every channel of this model is busy or rests.", retry_after_s=min(waits, default=None))
 
 
 def request(work: Work, choice: Choice) -> tuple[Ask, bool]:

@@ -8,23 +8,16 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from penstock.calls import attempts, relay
-from penstock.calls.pricing import most, planned
+from penstock.calls.pricing import planned
 from penstock.calls.work import Work, begin
 from penstock.canonical.commands import Call
-from penstock.canonical.usage import Micros
+from penstock.canonical.usage import Micros, Unit
 from penstock.canonical.who import Caller
 from penstock.context import Context
-from penstock.errors import UnknownModel
+from penstock.errors import PenstockError
 from penstock.ledger import Charge, Rule
+from penstock.routing import Health
 from penstock.routing.planning import Choice
-
-
-def quoted(ctx: Context, caller: Caller, call: Call) -> tuple[Rule, Micros]:
-    """The price of a call, and the most that it can cost. Raises UnknownModel, Unpriced."""
-    work = begin(ctx, caller, call)
-    if planned(ctx, caller, work) is None or work.rule is None:
-        raise UnknownModel()
-    return work.rule, most(ctx, work)
 
 
 class Carried:
@@ -42,6 +35,10 @@ class Carried:
             yield first
             async for piece in rest:
                 yield piece
+        except PenstockError as error:
+            if self.work.deployment is not None:
+                self.work.ctx.of(Health).failed(self.work.deployment, error)
+            raise
         finally:
             await rest.aclose()  # type: ignore[attr-defined]
 
@@ -50,9 +47,9 @@ class Carried:
         if not self.work.accepted:
             return None
         usage, estimated = self.work.meter.usage(self.work.size, whole=whole)
-        total = rule.of_tokens(usage)
-        detail = {"rule": rule.version, "source": rule.source, "units": usage, "estimated": estimated, "total": total}
-        return Charge(min(total, hold), max(0, total - hold), detail)
+        channel = self.work.deployment.channel.name if self.work.deployment else ""
+        charge = rule.on(channel).charge({Unit.RUN: 1, **usage}, hold)
+        return Charge(charge.micros, charge.uncovered, charge.detail | {"estimated": estimated})
 
     async def note(self, outcome: str) -> None:
         """Into the request log, unless its end was noted already."""

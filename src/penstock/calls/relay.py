@@ -43,6 +43,7 @@ async def answer(ctx: Context, caller: Caller, call: Call) -> Answered:
             return _counted_here(work)
         limits.begin(caller)
         counted = True
+        work.reserve(work.size.guessed_tokens + (call.most_tokens or 0))
         amount = most(ctx, work)
         ledger = ctx.of(Allowances)
         work.hold = ledger.take(caller, amount) or await ledger.hold(caller, amount)
@@ -108,6 +109,7 @@ async def pieces(work: Work, choice: Choice) -> AsyncIterator[bytes]:
     if not meter.seen:
         raise UpstreamError("The upstream's answer ended before it began.")
     held.append(writer.end())
+    work.ctx.of(Health).ended_well(choice.deployment)
     await work.settle(whole=True)
     yield work.keep(b"".join(held))
 
@@ -145,7 +147,7 @@ class Begun:
         work = self._work
         try:
             if isinstance(error, PenstockError) and work.deployment is not None:
-                work.ctx.of(Health).failed(work.deployment.channel, error)
+                work.ctx.of(Health).failed(work.deployment, error)
                 discreet(error, work.deployment.channel)
             await self._rest.aclose()  # type: ignore[attr-defined]
         finally:

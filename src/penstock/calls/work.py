@@ -7,12 +7,13 @@ import time
 
 import msgspec
 
+from penstock.access import Limits
 from penstock.calls.journal import Journal
 from penstock.calls.meter import Meter
 from penstock.calls.sizes import Size, measure
 from penstock.canonical.commands import Call
 from penstock.canonical.plan import Deployment
-from penstock.canonical.usage import Micros, Unit
+from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Micros, Unit, total
 from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
@@ -33,7 +34,7 @@ class Work:
     __slots__ = (
         *("accepted", "asked", "attempts", "began", "call", "caller", "closed", "ctx", "deployment"),
         *("draining", "dropped", "first", "format", "heard", "heard_bytes", "hold", "meter", "most"),
-        *("operation", "place", "rule", "size"),
+        *("operation", "place", "reserved", "rule", "size"),
     )
 
     def __init__(self, ctx: Context, caller: Caller, call: Call, format: Format) -> None:
@@ -49,6 +50,7 @@ class Work:
         self.rule: Rule | None = None
         self.hold: Hold | None = None
         self.most: Micros = 0
+        self.reserved = 0
         self.deployment: Deployment | None = None
         self.dropped: tuple[str, ...] = ()
         self.attempts = 0
@@ -88,6 +90,7 @@ class Work:
             self.free_place()
             if self.hold is not None:
                 self.ctx.of(Allowances).release(self.hold)
+            self._used(0)
             self._note(self.ctx.of(Allowances).next_id(), outcome, {}, 0, estimated=False)
 
     async def settle(self, outcome: str = "ok", *, whole: bool) -> None:
@@ -101,18 +104,31 @@ class Work:
         self.ctx.faults.reach("call.answered")
         counted, estimated = self.meter.usage(self.size, whole=whole)
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}
+        self._used(total(usage, INPUT_UNITS) + total(usage, OUTPUT_UNITS))
         ledger = self.ctx.of(Allowances)
         if not self.rule.lines:  # free: the books need not know
             ledger.release(self.hold)
             return self._note(ledger.next_id(), outcome, usage, 0, estimated=estimated)
+        rule = self.rule.on(self.deployment.channel.name) if self.deployment else self.rule
         id, charge, on_disk = ledger.settle(
-            self.hold, self.caller, self.call.model, self.rule, usage, estimated=estimated, most=self.most
+            self.hold, self.caller, self.call.model, rule, usage, estimated=estimated, most=self.most
         )
         try:
             await on_disk
         finally:  # whoever waits may be cancelled; the charge is written all the same
             self._note(id, outcome, usage, charge, estimated=estimated)
         self.ctx.faults.reach("call.settled")
+
+    def reserve(self, tokens: int) -> None:
+        """Count these against the key's tokens a minute. Raises LimitReached."""
+        if self.caller.tpm is not None:
+            self.ctx.of(Limits).reserve(self.caller, tokens)
+            self.reserved = tokens
+
+    def _used(self, tokens: int) -> None:
+        if self.reserved:
+            self.ctx.of(Limits).correct(self.caller.key, self.reserved, tokens)
+            self.reserved = 0
 
     def _note(self, id: int, outcome: str, usage: dict[Unit, int], charge: Micros, *, estimated: bool) -> None:
         call, caller, deployment = self.call, self.caller, self.deployment

@@ -97,7 +97,8 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """A page of something: tasks, files, models, versions, examples, collections, deployments, hardware."""
+    """A page of something: tasks, files, models, versions, examples, collections, deployments, hardware, entries of the
+    books, usage."""
 
     of: str
     name: str | None = None
@@ -108,7 +109,7 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """One of something: model, version, readme, collection, deployment, file, webhook_secret."""
+    """One of something: model, version, readme, collection, deployment, file, webhook_secret, account, charge."""
 
     of: str
     name: str
@@ -158,6 +159,20 @@ class Whoami:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """What this would cost, and nothing else."""
+
+    command: Submit | Call | Respond
+
+
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """Put the money that a code stands for into the account."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hear:
     """A vendor reports by itself. `secret` must be the channel's own."""
 
@@ -195,6 +210,8 @@ Command = (
     | Upload
     | Download
     | Whoami
+    | Quote
+    | Redeem
     | Hear
     | Receive
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.canonical.task import Event, File, Task
+from penstock.canonical.usage import Micros, Unit
+from penstock.canonical.who import Caller
+from penstock.clock import Nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +137,130 @@ class LanguageModel:
     input_limit: int = 0
     output_limit: int = 0
     embeds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What work would hold, at which price, and whether there is as much. `bounds`: the most of each unit."""
+
+    model: str
+    hold: Micros
+    balance: Micros
+    enough: bool
+    price: Mapping[str, Any]
+    bounds: Mapping[Unit, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A quota of the asking key: what is spent of it, holds included, and when that begins anew, if ever."""
+
+    period: str  # total, month, or day
+    most: Micros
+    spent: Micros
+    anew_at: Nanos | None
+
+    @property
+    def left(self) -> Micros:
+        return max(0, self.most - self.spent)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCard:
+    """An account as one of its keys sees it. `balance` is what is not held; `spent` is by this key, holds included;
+    `spent_in_all` and `runs` are the account's, of work that has ended."""
+
+    caller: Caller
+    balance: Micros
+    held: Micros
+    spent: Micros
+    bounds: tuple[Bound, ...]
+    spent_in_all: Micros
+    runs: int
+
+    @property
+    def left(self) -> Micros:
+        """What this key can still spend."""
+        return max(0, min([self.balance, *(bound.left for bound in self.bounds)]))
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What was done, summed up by those of `day`, `model`, and `key` that are not empty."""
+
+    day: str
+    model: str
+    key: str
+    key_name: str
+    runs: int
+    input_tokens: int
+    output_tokens: int
+    amount: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """From the first day to the last, by UTC."""
+
+    first: str
+    last: str
+    by: tuple[str, ...]
+    rows: tuple[UsageRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change of a balance; see `ledger.entries`."""
+
+    id: str
+    at: Nanos
+    kind: str
+    work: str | None
+    amount: Micros
+    uncovered: Micros
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    amount: Micros
+    balance: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    at: Nanos
+    amount: Micros
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How a charge came about. `id`: a task's, or the number of a call's charge; `request` is the call's.
+
+    `lines` are each unit's arithmetic, `total` their sum by the rule, `recomputed` what that makes of the charge now.
+    `held` is None where it was in memory alone, `charge` until the work has ended.
+    """
+
+    id: str
+    work: str  # task or call
+    request: str | None
+    model: str
+    at: Nanos
+    key: str
+    rule: str
+    source: str
+    units: Mapping[str, float]
+    lines: tuple[Mapping[str, Any], ...]
+    multiplier: float
+    total: Micros
+    held: Micros | None
+    uncovered: Micros
+    charge: Micros | None
+    recomputed: Micros
+    estimated: bool
+    refunds: tuple[Refund, ...]
+
+    @property
+    def refunded(self) -> Micros:
+        return sum(refund.amount for refund in self.refunds)

@@ -96,6 +96,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=False):
     data_removed: bool
     seq: int  # how many events there are
     group: str = "default"  # its caller's
+    asked: str | None = None  # the alias that was asked for: others of its models may take the task
 
     @property
     def ended(self) -> bool:

@@ -22,9 +22,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Group:
     """Callers who share models, channels, and prices.
 
-    `models` and `channels` are patterns of names, None where all are meant. `multiplier`: what prices are multiplied by,
-    in millionths. `policy`: how channels of one priority are chosen from (`routing.planning.POLICIES`). The limits are
-    those of each key that has none of its own.
+    `models` and `channels` are patterns of names, None where all are meant. `multiplier`: what prices are multiplied
+    by, in millionths. `policy`: how channels of one priority are chosen from (`routing.planning.POLICIES`). The limits
+    are those of each key that has none of its own.
     """
 
     name: str = "default"

@@ -19,13 +19,19 @@ Moment = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d
 
 
 class ListPrice(Struct, frozen=True, forbid_unknown_fields=True):
-    """`micros` for every `per` units, the page that said so, and the day on which we read it."""
+    """`micros` for every `per` units, the page that said so, and the day on which we read it.
+
+    `above`: for work that takes in more than so many tokens. `when`: for work whose input says so, defaults included,
+    such as `{"resolution": "1080p"}`.
+    """
 
     unit: Unit
     micros: Annotated[Micros, Meta(ge=0)]
     source: str
     read: Date
     per: Annotated[int, Meta(ge=1)] = 1
+    above: Annotated[int, Meta(ge=0)] = 0
+    when: dict[str, str] = {}
 
 
 class Version(Struct, frozen=True, dict=True, eq=False, forbid_unknown_fields=True):

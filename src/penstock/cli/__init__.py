@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from penstock.cli import accounts, calls, channels, house, keys, ledger, models, prices, tasks
+from penstock.cli import (
+    accounts,
+    aliases,
+    audit,
+    calls,
+    channels,
+    codes,
+    declared,
+    groups,
+    house,
+    keys,
+    ledger,
+    models,
+    prices,
+    tasks,
+)
 from penstock.cli._showing import err
 from penstock.errors import PenstockError
 
@@ -17,9 +32,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for noun in (house, keys, accounts, channels, prices, models, tasks, calls, ledger):
+NOUNS = (
+    *(house, declared, keys, groups, accounts, channels, aliases, prices, models),
+    *(tasks, calls, codes, ledger, audit),
+)
+for noun in NOUNS:
     app.add_typer(noun.commands)
 app.add_typer(house.files)
+app.add_typer(declared.imports)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 Test = Annotated[bool, typer.Option("--test/--live", help="The test books, or the live ones.")]
 
 
-def operate(data: Path | None, act: str, **given: Any) -> Any:
+def operate(data: Path | None, act: str, /, **given: Any) -> Any:
     from penstock.console.socket import operate as operate_
 
     return asyncio.run(operate_(config.load(data=data), act, given))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, Test, operate, show
+from penstock.cli._showing import AsJson, Data, Test, err, operate, show
 
 commands = typer.Typer(name="calls", help="Calls: the request log.", no_args_is_help=True)
 
@@ -22,3 +22,15 @@ def list_calls(
     """Show an account's calls, newest first: what was asked where, what it used, cost, and took."""
     found = operate(data, "calls.list", account=account, mode="test" if test else "live", limit=limit)
     show(found, as_json, "at", "model", "channel", "outcome", "units", "charge", "took_us")
+
+
+@commands.command("refund")
+def refund_call(
+    call: Annotated[str, typer.Argument(help="Its request's id, or its charge's number.")],
+    usd: str,
+    reason: Annotated[str, typer.Option(help="Kept in the books.")],
+    data: Data = None,
+) -> None:
+    """Give back some of what a call was charged."""
+    operate(data, "calls.refund", call=call, usd=usd, reason=reason)
+    err.print("refunded")

@@ -3,51 +3,140 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, show
+from penstock.cli._showing import AsJson, Data, err, operate, out, show
 
 commands = typer.Typer(name="prices", help="Prices: what models cost your callers.", no_args_is_help=True)
+
+Channel = Annotated[str, typer.Option(help="On this channel alone.")]
+From = Annotated[str, typer.Option("--from", help="From then on, by UTC: 2026-12-01, or 2026-12-01T09:00:00Z.")]
+
+
+def _usd(what: str) -> Any:
+    return typer.Option(metavar="USD", help=f"For {what}.")
 
 
 @commands.command("set")
 def set_price(
     model: str,
-    run: Annotated[str | None, typer.Option(help="USD per run.")] = None,
-    output: Annotated[str | None, typer.Option(help="USD per output.")] = None,
-    second: Annotated[str | None, typer.Option(help="USD per second of run time.")] = None,
-    input_mtok: Annotated[str | None, typer.Option(help="USD per million tokens that go in.")] = None,
-    cached_mtok: Annotated[str | None, typer.Option(help="USD per million that were read from a cache.")] = None,
-    output_mtok: Annotated[str | None, typer.Option(help="USD per million tokens that come out.")] = None,
-    line: Annotated[list[str] | None, typer.Option("--line", help="unit=USD, or unit=USD/per. Repeat it.")] = None,
+    run: Annotated[str | None, _usd("a run, or a request")] = None,
+    output: Annotated[str | None, _usd("an output: an image, a video, a file")] = None,
+    second: Annotated[str | None, _usd("a second of run time")] = None,
+    minute: Annotated[str | None, _usd("a minute of run time")] = None,
+    video_second: Annotated[str | None, _usd("a second of finished video")] = None,
+    audio_second: Annotated[str | None, _usd("a second of sound")] = None,
+    audio_minute: Annotated[str | None, _usd("a minute of sound")] = None,
+    character: Annotated[str | None, _usd("a character that goes in")] = None,
+    input_mtok: Annotated[str | None, _usd("a million tokens that go in")] = None,
+    cached_mtok: Annotated[str | None, _usd("a million that were read from a cache")] = None,
+    output_mtok: Annotated[str | None, _usd("a million tokens that come out")] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option("--line", help="UNIT=USD[/PER] [above TOKENS] [when FIELD=VALUE,…]. Repeat it."),
+    ] = None,
+    channel: Channel = "",
+    starts: From = "",
+    source: Annotated[str, typer.Option(help="Where the price is from: a page, a contract.")] = "operator",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set what a model costs from now on. Tasks that exist keep their price."""
-    from penstock.console.acts import micros
-
-    each = (("run", run), ("output", output), ("second", second))
-    tokens = (("input_token", input_mtok), ("cached_token", cached_mtok), ("output_token", output_mtok))
-    given = [(unit, usd, 1) for unit, usd in each if usd is not None]
-    given += [(unit, usd, 1_000_000) for unit, usd in tokens if usd is not None]
-    for text in line or []:
-        unit, _, amount = text.partition("=")
-        usd, _, per = amount.partition("/")
-        given.append((unit, usd, int(per or 1)))
-    if not given:
+    """Set what a model costs, from now on or from a date. Work that exists keeps its price."""
+    each = {"run": run, "output": output, "second": second, "minute": minute, "video_second": video_second}
+    each |= {"audio_second": audio_second, "audio_minute": audio_minute, "character": character}
+    tokens = {"input_token": input_mtok, "cached_token": cached_mtok, "output_token": output_mtok}
+    lines = [f"{unit}={usd}" for unit, usd in each.items() if usd is not None]
+    lines += [f"{unit}={usd}/1000000" for unit, usd in tokens.items() if usd is not None]
+    lines += line or []
+    if not lines:
         raise typer.BadParameter("give a price: --run, --output, --second, --input-mtok and --output-mtok, or --line")
-    lines = [{"unit": unit, "micros": micros(usd), "per": per} for unit, usd, per in given]
-    made = operate(data, "prices.set", model=model, lines=lines)
-    print(json.dumps(made)) if as_json else err.print(f"price of {model} set")
+    given = {"model": model, "lines": lines, "source": source, "channel": channel, "starts": starts}
+    _say(operate(data, "prices.set", **given), as_json, "set")
+
+
+@commands.command("unset")
+def unset_price(
+    model: str, channel: Channel = "", starts: From = "", data: Data = None, as_json: AsJson = False
+) -> None:
+    """Take your price of a model away: its list price holds again."""
+    made = operate(data, "prices.unset", model=model, channel=channel, starts=starts)
+    _say(made, as_json, "unset")
 
 
 @commands.command("list")
-def list_prices(data: Data = None, as_json: AsJson = False) -> None:
-    """List what each model costs."""
-    found = operate(data, "prices.list")
+def list_prices(
+    model: Annotated[str, typer.Argument(help="A name, or a pattern such as 'openai/*'.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="With the prices that were.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what each model costs, and will cost."""
+    _show(operate(data, "prices.list", model=model, every=every), as_json)
+
+
+@commands.command("show")
+def show_price(model: str, data: Data = None, as_json: AsJson = False) -> None:
+    """Show all prices that a model had, has, and will have."""
+    rows = operate(data, "prices.show", model=model)
+    _show(rows, as_json)
+    for source in dict.fromkeys(row["source"] for row in rows if row["source"] and not as_json):
+        out.print(f"[dim]{source}[/]", highlight=False, soft_wrap=True)
+
+
+@commands.command("import")
+def import_prices(
+    file: Annotated[Path, typer.Argument(help="LiteLLM's or genai-prices' JSON.", exists=True, dir_okay=False)],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Only these: a name of the list, or a pattern. Repeat it.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All models of the list.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take token prices over from a list: for the models that channels name, unless --model or --all says which."""
+    content = file.read_text(encoding="utf-8", errors="replace")
+    made = operate(data, "prices.import", content=content, models=model or [], every=every, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(made, ensure_ascii=False))
+        return
+    rows = [
+        {"model": change["model"], "change": change["change"], "price": _steps(change)} for change in made["changes"]
+    ]
+    if rows:
+        show(rows, False, "model", "change", "price")
+    for refused in made["refused"]:
+        err.print(f"[yellow]![/] {refused['model']}: {refused['why']}", highlight=False, soft_wrap=True)
+    verb = "would change" if dry_run else "changed"
+    err.print(f"{len(rows)} {verb}, {made['same']} are as they were, {len(made['refused'])} refused", highlight=False)
+
+
+def _steps(change: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{step['line']}: {step['was'] or '–'} → {step['is'] or '–'}{f' ({by})' if (by := step['by']) else ''}"
+        for step in change["steps"]
+    )
+
+
+def _say(made: dict[str, Any], as_json: bool, verb: str) -> None:
+    if as_json:
+        print(json.dumps(made, ensure_ascii=False))
+        return
+    where = f" on {made['channel']}" if made["channel"] else ""
+    when = f" from {made['starts_at']}" if made["holds"] == "coming" else ""
+    err.print(f"price of {made['model']}{where} {verb}{when}", highlight=False, soft_wrap=True)
+    if not made["priced"] and made["holds"] == "now":
+        but = "elsewhere" if made["channel"] else "any more"
+        err.print(f"[yellow]![/] it has no price {but}, so live keys can't use it", highlight=False, soft_wrap=True)
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not as_json:
-        for row in found:
-            row["price"] = "; ".join(f"{x['micros'] / 1e6:g} USD/{x.get('per', 1)} {x['unit']}" for x in row["lines"])
-    show(found, as_json, "model", "price", "from")
+        for row in rows:
+            row["price"] = "\n".join(row["price"]) or ("the list price again" if row.get("unset") else "free")
+            row["since"] = (row["starts_at"] or "").removesuffix("T00:00:00Z").replace("T", "\n") or None
+    several = any(row["channel"] for row in rows)
+    show(rows, as_json, "model", *(["channel"] if several else []), "price", "holds", "since", "from")

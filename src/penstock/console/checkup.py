@@ -73,8 +73,8 @@ def _public_url(ctx: Context) -> dict[str, Any]:
 
 
 def _channels(ctx: Context) -> dict[str, Any]:
-    channels = ctx.of(Channels).every()
+    channels = ctx.of(Channels).rows()
     if not channels:
         return _say(LOOK, "channels", "none yet: live keys have no model to call. Add one: penstock channels add")
-    active = [channel for channel in channels if not channel.disabled]
+    active = [channel for channel in channels if not channel.given["disabled"]]
     return _say(GOOD, "channels", f"{len(active)} of {len(channels)} in use")

@@ -1,7 +1,8 @@
 """The OpenAPI document of what this gateway serves: one operation for every route that is bound.
 
 What routes can't tell (bodies, parameters, words about them) stands beside each dialect as data: `openapi.json` in its
-folder, or `<name>.openapi.json` beside its file. A dialect without such a file is described by its routes alone.
+folder, or `<name>.openapi.json` beside its file. A dialect without such a file is described by its routes alone. The
+admin API is described by its acts.
 
 Source: OpenAPI Specification 3.1.1. Quirk: it has no `query` method, so a QUERY route stands under `x-query`.
 """
@@ -18,6 +19,8 @@ from typing import Any
 import msgspec
 
 from penstock import __version__
+from penstock.console import describing
+from penstock.console.acts import ACTS
 from penstock.dialects._base import JSON, Dialect, Route
 
 Json = dict[str, Any]
@@ -64,10 +67,13 @@ def document(dialects: Iterable[Dialect], url: str) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": url}],
-        "tags": [{"name": facts.title, "description": facts.description} for _, facts, _ in described],
-        "paths": paths,
+        "tags": [
+            *({"name": facts.title, "description": facts.description} for _, facts, _ in described),
+            describing.TAG,
+        ],
+        "paths": paths | describing.paths(ACTS.values()),
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": dict(sorted((schemas | describing.components(ACTS.values())).items())),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of this gateway"}},
         },
     }

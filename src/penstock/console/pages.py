@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from penstock import __version__
+from penstock.console import admin
 from penstock.console.openapi import document
 from penstock.console.readiness import Readiness
 from penstock.console.reference import reference
@@ -66,6 +67,7 @@ def app(ctx: Context) -> ASGIApp:
         Route("/readyz", readyz),
         Route("/metrics", metrics),
         Route("/static/{name}", pages.static),
+        admin.route(ctx),
         Route("/p/{task}", task.page),
         Route("/p/{task}/live", task.live),
     ]

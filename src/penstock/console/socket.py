@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,10 +23,13 @@ from penstock.console import acts
 from penstock.context import Context
 from penstock.errors import GatewayError, PenstockError
 from penstock.gateway import opened
+from penstock.log import redact
 
 MOST = 16 << 20
 NAME_MOST = 100
 """A Unix socket's path may have about so many bytes."""
+_PEER = struct.Struct("3i")
+"""`struct ucred` of Linux: process, user, group."""
 
 
 class Refused(PenstockError):
@@ -41,7 +46,7 @@ async def listening(ctx: Context) -> AsyncIterator[None]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.LimitOverrunError, ValueError):
-            writer.write(await _answered(ctx, await reader.readline()) + b"\n")
+            writer.write(await _answered(ctx, await reader.readline(), _peer(writer)) + b"\n")
             await writer.drain()
         writer.close()
 
@@ -68,15 +73,32 @@ def _bound(where: str) -> socket.socket:
     return bound
 
 
-async def _answered(ctx: Context, line: bytes) -> bytes:
+def _peer(writer: asyncio.StreamWriter) -> str:
+    """Who is at the other end, as the kernel says; where it does not (off Linux), the server's own user, for whom alone
+    the socket opens."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return _user(os.getuid())
+    told = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return _user(_PEER.unpack(told)[1])
+
+
+def _user(uid: int) -> str:
+    """As the audit log names them."""
+    try:
+        return f"cli/{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"cli/{uid}"
+
+
+async def _answered(ctx: Context, line: bytes, actor: str) -> bytes:
     try:
         asked = msgspec.json.decode(line)
-        result = await acts.do(ctx, asked["act"], asked["given"])
+        result = await acts.do(ctx, asked["act"], asked["given"], actor)
         return msgspec.json.encode({"result": result})
     except PenstockError as error:
-        return msgspec.json.encode({"error": str(error)})
+        return msgspec.json.encode({"error": redact(str(error))})
     except Exception as error:  # noqa: BLE001  the operator reads it, and the server goes on
-        return msgspec.json.encode({"error": f"{type(error).__name__}: {error}"})
+        return msgspec.json.encode({"error": redact(f"{type(error).__name__}: {error}")})
 
 
 async def operate(settings: Settings, act: str, given: dict[str, Any]) -> Any:
@@ -88,7 +110,7 @@ async def operate(settings: Settings, act: str, given: dict[str, Any]) -> Any:
         except (ConnectionRefusedError, FileNotFoundError):
             where.unlink(missing_ok=True)  # left by a server that was killed
     async with opened(settings) as ctx:
-        return await acts.do(ctx, act, given)
+        return await acts.do(ctx, act, given, _user(os.getuid()))
 
 
 async def _ask(where: Path, act: str, given: dict[str, Any]) -> Any:

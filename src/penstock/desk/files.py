@@ -14,7 +14,7 @@ from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import CallerError, NotFound, RangeNotSatisfiable, Unauthenticated
-from penstock.routing import Channels
+from penstock.routing import Channels, row_of
 from penstock.store import files, tasks
 from penstock.store.blobs import Kept, Writing
 from penstock.tasks import assets, outputs
@@ -70,7 +70,7 @@ async def receive(ctx: Context, caller: Caller, command: Receive) -> str:
     """A vendor puts an output file of a task on its channel. The URL that its report will name."""
     channel = ctx.of(Channels).by_secret(command.secret)
     task = await tasks.get(ctx.store, command.task) if channel else None
-    if channel is None or task is None or task.channel != channel.id or task.ended:
+    if channel is None or task is None or row_of(task.channel) != channel.id or task.ended:
         raise Unauthenticated()
     return await outputs.receive(ctx, task, command.name, command.content_type, command.chunks)
 

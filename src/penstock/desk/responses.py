@@ -28,17 +28,22 @@ CANCEL_PATIENCE_S = 5.0
 
 async def respond(ctx: Context, caller: Caller, command: Respond) -> Answered:
     """Raises InvalidInput where there is no such earlier response."""
-    items, body = await _whole_input(ctx, caller, command)
-    command = replace(command, call=replace(command.call, body=body))
+    command, items = await whole(ctx, caller, command)
     if command.background:
-        if not command.store:
-            raise InvalidInput("store: a response in the background has to be stored", (_field("store"),))
         return await _in_background(ctx, caller, command, items)
     answered = await relay.answer(ctx, caller, command.call)
     keeper = Keeper(ctx, caller, command, items)
     if answered.stream is not None:
         return replace(answered, stream=Kept(answered.stream, keeper))
     return replace(answered, body=await keeper.whole(answered.body))
+
+
+async def whole(ctx: Context, caller: Caller, command: Respond) -> tuple[Respond, list[Any]]:
+    """The command with all that was said before in its body, and all input items. Raises InvalidInput."""
+    items, body = await _whole_input(ctx, caller, command)
+    if command.background and not command.store:
+        raise InvalidInput("store: a response in the background has to be stored", (_field("store"),))
+    return replace(command, call=replace(command.call, body=body)), items
 
 
 async def show(ctx: Context, caller: Caller, id: str) -> Answered:

@@ -17,7 +17,7 @@ from penstock.catalog import Collection, Model
 from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
-from penstock.desk import language, responses
+from penstock.desk import account, explaining, language, responses
 from penstock.errors import CallerError, Conflict, InvalidField, InvalidInput, NotFound, Stale
 from penstock.routing import Channels
 from penstock.store import files, keys, tasks
@@ -300,6 +300,9 @@ LISTS: dict[str, Callable[[Context, Caller, List], Awaitable[Any]]] = {
     "deployments": _deployments,
     "language_models": language.list_,
     "input_items": responses.input_items,
+    "entries": account.entries,
+    "usage": account.usage,
+    "quota": account.quota,
 }
 SHOWS: dict[str, Callable[[Context, Caller, str], Awaitable[Any]]] = {
     "model": _model,
@@ -311,4 +314,6 @@ SHOWS: dict[str, Callable[[Context, Caller, str], Awaitable[Any]]] = {
     "webhook_secret": _webhook_secret,
     "language_model": language.show,
     "response": responses.show,
+    "account": account.show,
+    "charge": explaining.own,
 }

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from penstock.canonical.commands import Command
-from penstock.canonical.results import Answered
+from penstock.canonical.results import Answered, Quoted
 from penstock.canonical.task import Event, Task
 from penstock.errors import CallerError, InvalidField, InvalidInput, PenstockError
 from penstock.wire.signing import Signer
@@ -75,6 +75,16 @@ class Incoming:
         scheme, _, credential = (self.headers.get("authorization") or "").partition(" ")
         return credential.strip() or None if scheme.lower() in (schemes or ("bearer",)) else None
 
+    @property
+    def dry(self) -> bool:
+        """Whether the client only asks what it would cost: `dry_run=1`. Raises CallerError where that is not clear."""
+        if "dry_run" not in self.query_string:
+            return False
+        said = self.query.get("dry_run")
+        if said not in (None, "1", "true"):
+            raise CallerError("dry_run must be 1 or true, or be left out")
+        return said is not None
+
     def json(self) -> Any:
         """The body decoded. Raises CallerError where it is not JSON, InvalidInput where it is nested too deep."""
         try:
@@ -114,7 +124,8 @@ class Outgoing:
 @dataclass(frozen=True, slots=True)
 class Route:
     """One path of ours. `needs_key` False: a capability in the URL stands for the key. `streams`: the body is read as
-    it comes."""
+    it comes. `scope`: what the key must be for, where what is asked does not tell. `counts`: against the key's requests
+    a minute."""
 
     method: str
     path: str
@@ -123,17 +134,27 @@ class Route:
     needs_key: bool = True
     streams: bool = False
     summary: str = ""
+    scope: str = ""
+    counts: bool = True
 
 
 def route(
-    method: str, path: str, write: Writer, *, needs_key: bool = True, streams: bool = False
+    method: str,
+    path: str,
+    write: Writer,
+    *,
+    needs_key: bool = True,
+    streams: bool = False,
+    scope: str = "",
+    counts: bool = True,
 ) -> Callable[[Reader], Reader]:
     """Bind a method that reads a request into a command; `write` makes a reply of what the command results in."""
 
     def bind(read: Reader) -> Reader:
         bound = getattr(read, "routes", [])
         summary = (read.__doc__ or "").strip().partition("\n")[0]
-        read.routes = [*bound, Route(method, path, read, write, needs_key, streams, summary)]  # type: ignore[attr-defined]
+        made = Route(method, path, read, write, needs_key, streams, summary, scope, counts)
+        read.routes = [*bound, made]  # type: ignore[attr-defined]
         return read
 
     return bind
@@ -180,6 +201,21 @@ class Dialect:
             return Outgoing(200, answered.body, headers, answered.content_type)
         headers |= STREAMED
         return Outgoing(200, None, headers, answered.content_type, answered.stream, answered.beat, self.broken)
+
+    def quote(self, quoted: Quoted) -> Outgoing:
+        """What work would cost: one shape, whatever the API."""
+        money = {"hold": quoted.hold, "currency": "USD", "unit": "micros"}
+        body = {
+            "object": "quote",
+            "dry_run": True,
+            "model": quoted.model,
+            **money,
+            "balance": quoted.balance,
+            "enough": quoted.enough,
+            "price": quoted.price,
+            "bounds": quoted.bounds,
+        }
+        return Outgoing(200, body, {"cache-control": "no-store"})
 
     def task(self, task: Task, links: Links) -> bytes:
         """A task as this API shows it, encoded: the body of a query, and of a webhook."""

@@ -4,7 +4,7 @@ and appends one row for each call's charge, many calls in one transaction.
 A hold awaits nothing while the allowance lasts, so between check and subtraction nobody else can act. What is written:
 
     draw      balance −g, entry `draw` −g, allowance +g            one transaction
-    charge    one row of `charges`, before the client sees the end of the answer
+    charge    one row of `charges`, summed up in `spending`, before the client sees the end of the answer
     return    the reverse of a draw, of what is not held           when long unused, at the end, or for a task's hold
 
 An epoch is one life of this node; the ids of its charges are `epoch << 40 | counter`, and its row is on disk before its
@@ -22,14 +22,15 @@ from typing import Any
 
 import msgspec
 
-from penstock.canonical.usage import Micros, Unit
+from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Micros, Unit, total
 from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
+from penstock.ledger.quotas import Quotas
 from penstock.ledger.rules import Rule
 from penstock.log import logger
-from penstock.store import Step, accounts, calls
+from penstock.store import Step, accounts, calls, spending
 
 LEAST_GRANT = 1_000_000
 """Micros: so much is drawn at once, or a twentieth of the balance where that is less."""
@@ -63,10 +64,25 @@ class Purse:
 
 @dataclass(slots=True, eq=False)
 class Hold:
-    """Money set aside for one call."""
+    """Money set aside for one call of this key, which counts on this day."""
 
     purse: Purse
     amount: Micros
+    key: str = ""
+    day: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Settled:
+    """A charge on its way to the disk: its row, and who waits for it."""
+
+    row: tuple[Any, ...]
+    purse: Purse
+    amount: Micros
+    day: str
+    input_tokens: int
+    output_tokens: int
+    on_disk: asyncio.Future[None]
 
 
 class Allowances:
@@ -77,8 +93,8 @@ class Allowances:
         self._purses: dict[tuple[str, str], Purse] = {}
         self._epoch = 0
         self._ids = itertools.count(0)
-        self._rows: list[tuple[Any, ...]] = []
-        self._waiters: list[tuple[Purse, Micros, asyncio.Future[None]]] = []
+        self._quotas = ctx.of(Quotas)
+        self._settled: list[Settled] = []
         self._new_rules: dict[str, str] = {}
         self._known_rules: set[str] = set()
         self._flushing: asyncio.Task[None] | None = None
@@ -116,23 +132,25 @@ class Allowances:
     # ── holding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, caller: Caller, amount: Micros) -> Hold | None:
-        """Hold at once, or None where the allowance must be filled first: then `hold`."""
+        """Hold at once, or None where the allowance must be filled first: then `hold`. Raises QuotaReached."""
         purse = self._purses.get((caller.account, caller.mode))
         if purse is None or purse.free < amount or purse.waiting:
             return None
+        day = self._quotas.take(caller, amount)
         purse.free -= amount
         purse.held += amount
         if purse.free * 4 < purse.grant and not purse.filling:
             self._fill(purse)
-        return Hold(purse, amount)
+        return Hold(purse, amount, caller.key, day)
 
     async def hold(self, caller: Caller, amount: Micros) -> Hold:
-        """Set aside the most that a call can cost. Raises QuotaSpent."""
+        """Set aside the most that a call can cost. Raises QuotaSpent, of the account or of the key."""
         taken = self.take(caller, amount)
         if taken is not None:
             return taken
         if not self._epoch:
             raise ShuttingDown()
+        day = self._quotas.take(caller, amount)
         purse = self._purses.setdefault((caller.account, caller.mode), Purse(caller.account, caller.mode))
         place = asyncio.get_running_loop().create_future()
         purse.waiting.append((amount, place))
@@ -140,22 +158,30 @@ class Allowances:
         self._fill(purse)
         try:
             await place
-        except asyncio.CancelledError:
+        except BaseException:
             if place.done() and not place.cancelled() and place.exception() is None:
-                self.release(Hold(purse, amount))
+                self.release(Hold(purse, amount, caller.key, day))
+            else:
+                self._quotas.settle(caller.key, day, amount, 0)
             raise
-        return Hold(purse, amount)
+        return Hold(purse, amount, caller.key, day)
 
     def release(self, hold: Hold) -> None:
         """Give it all back: nothing came of the call."""
         hold.purse.held -= hold.amount
         hold.purse.free += hold.amount
+        self._quotas.settle(hold.key, hold.day, hold.amount, 0)
         hold.amount = 0
 
     def free(self, account: str, mode: str) -> Micros:
         """What of an account's money lies in its purse and is not held: part of what it can spend."""
         purse = self._purses.get((account, mode))
         return purse.free if purse else 0
+
+    def held(self, account: str, mode: str) -> Micros:
+        """What an account's calls hold."""
+        purse = self._purses.get((account, mode))
+        return purse.held if purse else 0
 
     async def give_back(self, account: str, mode: str) -> bool:
         """Return what is free to the balance, for those who hold by their own rows. Whether there was anything."""
@@ -190,14 +216,17 @@ class Allowances:
         """Charge what the usage comes to: the charge's id, how much it is, and what is done once that is on disk.
 
         Where the hold was a guess, `most` is what is certain: what lies between is taken from what is free in the
-        purse. The rest is noted as uncovered.
+        purse, and within the key's quota. The rest is noted as uncovered.
 
         Ids are given in the order in which charges are written, so that `through` parts what is summed from the rest.
         """
         id = next(self._ids)
-        total = rule.of_tokens(usage)
+        sum_ = rule.of_tokens(usage)
         purse = hold.purse
-        amount = min(total, hold.amount + min(purse.free, max(0, most - hold.amount)))
+        amount = min(sum_, hold.amount)
+        if sum_ > amount and most > hold.amount:
+            amount += min(sum_ - amount, most - hold.amount, purse.free, max(0, self._quotas.room(caller)))
+        self._quotas.settle(hold.key, hold.day, hold.amount, amount)
         purse.held -= hold.amount
         purse.free += hold.amount - amount
         hold.amount = 0
@@ -205,11 +234,11 @@ class Allowances:
         if rule.id not in self._known_rules:
             self._new_rules[rule.id] = rule.text
         units = encode(usage).decode()
-        self._rows.append(
-            (id, purse.account, purse.mode, caller.key, model, rule.id, units, amount, total - amount, estimated, now())
-        )
-        on_disk = asyncio.get_running_loop().create_future()
-        self._waiters.append((purse, amount, on_disk))
+        who = (id, purse.account, purse.mode, caller.key, model)
+        row = (*who, rule.id, units, amount, sum_ - amount, estimated, now())
+        on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        tokens = total(usage, INPUT_UNITS), total(usage, OUTPUT_UNITS)
+        self._settled.append(Settled(row, purse, amount, hold.day, *tokens, on_disk))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         return id, amount, on_disk
@@ -217,38 +246,37 @@ class Allowances:
     async def _flush(self) -> None:
         """Write what has gathered, as one transaction after the other, until nothing is left."""
         try:
-            while self._rows:
-                rows, self._rows = self._rows, []
-                waiters, self._waiters = self._waiters, []
-                await self._write(rows, waiters)
+            while self._settled:
+                batch, self._settled = self._settled, []
+                await self._write(batch)
         finally:
             self._flushing = None
 
-    async def _write(
-        self, rows: list[tuple[Any, ...]], waiters: list[tuple[Purse, Micros, asyncio.Future[None]]]
-    ) -> None:
+    async def _write(self, batch: list[Settled]) -> None:
         rules = dict(self._new_rules)
         try:
             known = (calls.rule(*rule) for rule in rules.items())
-            await self._ctx.store.write(*known, calls.charge_all(rows), *self.alongside())
+            charges = calls.charge_all([each.row for each in batch])
+            await self._ctx.store.write(*known, charges, *_summed(batch), *self.alongside())
         except Exception as error:  # noqa: BLE001  told to each of those who wait
-            if len(rows) > 1:  # one that the database refuses must not stop the others
-                for row, waiter in zip(rows, waiters, strict=True):
-                    await self._write([row], [waiter])
+            if len(batch) > 1:  # one that the database refuses must not stop the others
+                for each in batch:
+                    await self._write([each])
                 return
-            ((purse, _, on_disk),) = waiters
-            purse.doubtful = True
-            if not on_disk.done():
-                on_disk.set_exception(error)
+            (one,) = batch
+            one.purse.doubtful = True
+            if not one.on_disk.done():
+                one.on_disk.set_exception(error)
             return
         self._known_rules |= rules.keys()
         self._new_rules = {id: text for id, text in self._new_rules.items() if id not in rules}
-        for row, (purse, amount, on_disk) in zip(rows, waiters, strict=True):
+        for each in batch:
+            purse = each.purse
             if not purse.doubtful:
-                purse.settled += amount
-                purse.through = max(purse.through, row[0])
-            if not on_disk.done():
-                on_disk.set_result(None)
+                purse.settled += each.amount
+                purse.through = max(purse.through, each.row[0])
+            if not each.on_disk.done():
+                each.on_disk.set_result(None)
 
     # ── drawing and giving back ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -337,6 +365,22 @@ class Allowances:
                     await self._return(purse)
                 except Exception:  # noqa: BLE001  the others' turn comes all the same
                     logger("ledger").exception("an allowance was not given back")
+
+
+def _summed(batch: list[Settled]) -> list[Step]:
+    """What the batch adds to each key's spending."""
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for each in batch:
+        _, account, mode, key, model, *_ = each.row
+        sum_ = sums.setdefault((account, mode, each.day, key, model), [0, 0, 0, 0])
+        sum_[0] += 1
+        sum_[1] += each.input_tokens
+        sum_[2] += each.output_tokens
+        sum_[3] += each.amount
+    return [
+        spending.add(*who, runs=runs, input_tokens=put_in, output_tokens=got_out, amount=amount)
+        for who, (runs, put_in, got_out, amount) in sorted(sums.items())
+    ]
 
 
 def _moved(purse: Purse, epoch: int, kind: str, amount: Micros) -> tuple[Step, ...]:

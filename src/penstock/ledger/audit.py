@@ -4,7 +4,7 @@ work that does not exist."""
 from __future__ import annotations
 
 from penstock.context import Context
-from penstock.store import accounts, calls
+from penstock.store import accounts, calls, spending
 
 
 async def check(ctx: Context) -> list[str]:
@@ -24,7 +24,7 @@ async def check(ctx: Context) -> list[str]:
     wrong += [
         f"{-amount} is held for {work}, which does not exist" for work, amount in await accounts.orphans(ctx.store)
     ]
-    return wrong + await _wrong_allowances(ctx)
+    return wrong + await _wrong_allowances(ctx) + await _wrong_spending(ctx)
 
 
 async def _wrong_allowances(ctx: Context) -> list[str]:
@@ -44,6 +44,18 @@ async def _wrong_allowances(ctx: Context) -> list[str]:
             wrong.append(f"allowances of {account}/{mode} are {total}, their entries say {booked.get(who, 0)}")
         if spent > total or (not open_epochs and spent != total):
             wrong.append(f"calls of {account}/{mode} were charged {spent}, {total} was drawn for them")
+    return wrong
+
+
+async def _wrong_spending(ctx: Context) -> list[str]:
+    """What was summed up by key and day is what calls and tasks were charged, less what was refunded."""
+    charged = {(account, mode): total for account, mode, total in await calls.charge_sums(ctx.store)}
+    summed = {(account, mode): rest for account, mode, *rest in await spending.sums(ctx.store)}
+    wrong = []
+    for who in charged.keys() | summed.keys():
+        spent, for_tasks, refunded = summed.get(who, (0, 0, 0))
+        if spent != (due := charged.get(who, 0) + for_tasks - refunded):
+            wrong.append(f"spending of {who[0]}/{who[1]} sums to {spent}, it was charged {due}")
     return wrong
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,19 +13,13 @@ from penstock.clock import Nanos, now
 from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
 from penstock.ids import new_id
+from penstock.ledger.lines import SPELT, check
 from penstock.ledger.rules import Line, Rule
-from penstock.store import accounts
+from penstock.store import Step, accounts
 
 NEVER: Nanos = 2**63 - 1
-SPELT: Mapping[str, tuple[str, int]] = {
-    "minute": ("second", 60),
-    "video_minute": ("video_second", 60),
-    "audio_minute": ("audio_second", 60),
-    "request": ("run", 1),
-    "image": ("output", 1),
-    "video": ("output", 1),
-}
-"""Units as operators say them, and how many of ours they are."""
+KEPT_AT_ONCE = 10_000
+Asked = tuple[str, tuple[Line, ...] | None, str, str, Nanos]
 
 
 class Dated(msgspec.Struct, frozen=True):
@@ -78,13 +72,16 @@ class Prices:
     ) -> Dated:
         """Set a model's price, from now on unless it is dated; None: the list price again. Raises CallerError where a
         line makes no sense. Work that exists keeps its price."""
-        if not model:
-            raise CallerError("a price needs a model")
-        text = msgspec.json.encode(None if lines is None else read_lines(lines)).decode()
-        id = new_id()
-        await self._ctx.store.write(accounts.price(model, text, source, channel, starts_at, id))
+        read = None if lines is None else read_lines(lines)
+        [dated] = await self.add_all([(model, read, source, channel, starts_at)])
+        return dated
+
+    async def add_all(self, given: Iterable[Asked]) -> list[Dated]:
+        """The same for many, all or none: for each its model, lines, source, channel, and beginning."""
+        steps = {new_id(): asked for asked in given}
+        await self._ctx.store.write(*[_step(id, *asked) for id, asked in steps.items()])
         await self.load()
-        return next(dated for dated in self._dated if dated.id == id)
+        return [dated for dated in self._dated if dated.id in steps]
 
     def every(self) -> list[Dated]:
         """All there ever were, in the order in which they hold."""
@@ -116,6 +113,8 @@ class Prices:
         key = model, base.id, multiplier
         made = self._made.get(key)
         if made is None:
+            if len(self._made) >= KEPT_AT_ONCE:
+                self._made.clear()
             channels = {channel: rule for channel, rule in own.items() if channel} if own else {}
             made = self._made[key] = base.combined(channels, multiplier)
         return made
@@ -131,6 +130,15 @@ def read_lines(raw: Any) -> tuple[Line, ...]:
     if any(line.micros < 0 or line.per < 1 or line.above < 0 for line in lines):
         raise CallerError("not a price: amounts can't be negative")
     return lines
+
+
+def _step(
+    id: str, model: str, lines: tuple[Line, ...] | None, source: str, channel: str = "", starts_at: Nanos = 0
+) -> Step:
+    if not model:
+        raise CallerError("a price needs a model")
+    check(lines or ())
+    return accounts.price(model, msgspec.json.encode(lines).decode(), source, channel, starts_at or now(), id)
 
 
 def _spelt(line: Mapping[str, Any]) -> dict[str, Any]:

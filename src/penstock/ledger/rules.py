@@ -21,6 +21,10 @@ from penstock.errors import Unpriced
 
 MOST = 1e9
 """Of a unit, in one piece of work. The books hold 63 bits, and vendors send what they like."""
+DEAREST: Micros = 2**62
+"""What one piece of work can come to: more than any account has, and the books can still hold it."""
+TOGETHER = (frozenset(INPUT_UNITS), frozenset(OUTPUT_UNITS))
+"""Kinds of tokens that are bounded together: which of them they turn out to be, nobody knows before."""
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -28,7 +32,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 
     `above`: of work that takes in more than so many tokens; of a unit's lines the one with the highest `above` that is
     passed counts. `when`: of work whose input says so, such as `{"resolution": "1080p"}`; of a unit's lines that fit,
-    the one that asks for most counts.
+    the one that asks for most counts, of two that ask for as much the later.
     """
 
     unit: Unit
@@ -76,10 +80,15 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         """The rule, and those of single channels: whichever comes to count."""
         return self, *self.channels.values()
 
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether it matters what the work's input says."""
+        return any(line.when for rule in self.every() for line in rule.lines)
+
     def fitting(self, said: Mapping[str, Any]) -> Rule:
         """The rule for work whose input says this: of each unit the lines that fit best, conditions kept for the
         record. Raises Unpriced where a unit has lines, and none fits."""
-        if not any(line.when for rule in self.every() for line in rule.lines):
+        if not self.conditional:
             return self
         lines = tuple(line for unit in self._units for line in self._best(unit, said))
         channels = {name: rule.fitting(said) for name, rule in self.channels.items()}
@@ -134,20 +143,43 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         return self._most_tokens(input_tokens, output_tokens)
 
     def _most_tokens(self, input_tokens: int, output_tokens: int) -> Micros:
-        prices, parts = self._table(input_tokens)
-        dearest_in = max([prices.get(unit, 0) for unit in INPUT_UNITS])
-        dearest_out = max([prices.get(unit, 0) for unit in OUTPUT_UNITS])
-        run = prices.get(Unit.RUN, 0)
-        return -(-(input_tokens * dearest_in + output_tokens * dearest_out + run) // parts)
+        """In the dearest of the tiers that can be reached: what goes in may turn out less than it seems."""
+        most, ends = 0, input_tokens
+        for above in self._tiers:
+            if input_tokens > above or not above:
+                run, dearest_in, dearest_out, parts = self._dearest[above]
+                most = max(most, -(-(ends * dearest_in + output_tokens * dearest_out + run) // parts))
+                ends = above
+        return most
+
+    @cached_property
+    def _dearest(self) -> dict[int, tuple[int, int, int, int]]:
+        """For each tier what a run costs, a token that goes in and one that comes out, whatever its kind, in parts of a
+        micro-dollar; and how many parts make one."""
+        return {
+            above: (
+                prices.get(Unit.RUN, 0),
+                max(prices.get(unit, 0) for unit in INPUT_UNITS),
+                max(prices.get(unit, 0) for unit in OUTPUT_UNITS),
+                parts,
+            )
+            for above, (prices, parts) in self._tables.items()
+        }
 
     def most(self, bounds: Mapping[Unit, float]) -> Micros:
-        """The most that work within these bounds can cost, on whatever channel. A unit without a bound counts once."""
+        """The most that work within these bounds can cost, on whatever channel. A unit without a bound counts once. Of
+        all kinds of tokens together that go in, or come out, the largest bound counts."""
         return max(rule._most(bounds) for rule in self.every())
 
     def _most(self, bounds: Mapping[Unit, float]) -> Micros:
-        worst = {unit: max((line for line in self.lines if line.unit == unit), key=_each) for unit in self._units}
-        total = sum((Fraction(str(bounds.get(unit, 1.0))) * _each(line) for unit, line in worst.items()), Fraction(0))
-        return math.ceil(total * self.multiplier / ONE)
+        worst = {unit: max(_each(line) for line in self.lines if line.unit == unit) for unit in self._units}
+        alone = [{unit} for unit in worst if not any(unit in kinds for kinds in TOGETHER)]
+        total = Fraction(0)
+        for kinds in (*TOGETHER, *alone):
+            if priced := [unit for unit in worst if unit in kinds]:
+                bound = max(Fraction(str(bounds.get(unit, 1.0))) for unit in priced)
+                total += bound * max(worst[unit] for unit in priced)
+        return min(math.ceil(total * self.multiplier / ONE), DEAREST)
 
     def charge(self, usage: Usage, hold: Micros) -> Charge:
         """What the usage comes to; never above the hold: the rest is noted as uncovered."""
@@ -169,7 +201,7 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
             cost = Fraction(str(amount)) * _each(line)
             sum_ += cost
             lines.append({"unit": unit, "amount": amount, **_said(line, unit), "comes_to": _decimal(cost)})
-        total = max(0, math.floor(sum_ * self.multiplier / ONE + Fraction(1, 2)))
+        total = min(math.floor(sum_ * self.multiplier / ONE + Fraction(1, 2)), DEAREST)
         said = {"rule": self.version, "source": self.source, "units": dict(usage), "lines": lines}
         times = {"multiplier": _decimal(Fraction(self.multiplier, ONE))} if self.multiplier != ONE else {}
         return said | times | {"total": total}
@@ -218,13 +250,17 @@ def _said(line: Line, unit: Unit) -> dict[str, Any]:
 
 def _decimal(value: Fraction) -> str:
     """Exact where a decimal can be, else to twelve places."""
-    return f"{float(value):.12f}".rstrip("0").rstrip(".") if value.denominator != 1 else str(value.numerator)
+    places = next((places for places in range(40) if 10**places % value.denominator == 0), 12)
+    digits = f"{round(value * 10**places):0{places + 1}d}"
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
 def _word(value: Any) -> str:
-    """As a condition names it."""
+    """As a condition names it. `10.0` passes where a whole number is asked for, and is one."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return "" if value is None else str(value)
 
 

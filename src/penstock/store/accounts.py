@@ -15,6 +15,7 @@ _ACCOUNT = inserting(accounts, unless_present=True)
 _BALANCE = inserting(balances, unless_present=True)
 _BY_NAME = compiled(select(*accounts.c).where((accounts.c.name == P.name) | (accounts.c.id == P.name)))
 _LIST = compiled(select(*accounts.c).order_by(accounts.c.name))
+_REGROUP = compiled(update(accounts).where(accounts.c.id == P.id).values(group=P.group))
 _AMOUNTS = compiled(select(*balances.c))
 _AMOUNT = compiled(select(balances.c.amount).where(balances.c.account == P.account, balances.c.mode == P.mode))
 _ADD = compiled(
@@ -89,6 +90,10 @@ def open_account(account: str, name: str, webhook_secret: str, group: str = "def
     )
 
 
+def regroup(account: str, group: str) -> Step:
+    return _REGROUP(id=account, group=group).must_change(1)
+
+
 def add(account: str, mode: str, amount: Micros) -> Step:
     return _ADD(account=account, mode=mode, amount=amount).must_change(1)
 
@@ -107,10 +112,12 @@ def entry(
     work: str | None = None,
     detail: str = "{}",
     uncovered: Micros = 0,
+    id: str = "",
 ) -> Step:
-    """Append to the books. A second hold, or a second settle or release, of the same work raises Stale."""
+    """Append to the books. A second hold, or a second settle or release, of the same work raises Stale; so does a
+    second entry of the same id."""
     given = {"account": account, "mode": mode, "kind": kind, "work": work, "amount": amount, "detail": detail}
-    return Step(_ENTRY, given | {"id": new_id(), "uncovered": uncovered, "at": now()}, 1)
+    return Step(_ENTRY, given | {"id": id or new_id(), "uncovered": uncovered, "at": now()}, 1)
 
 
 async def find(store: Store, name: str) -> Row | None:

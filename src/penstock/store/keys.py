@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, select, update
 
-from penstock.clock import now
+from penstock.clock import Nanos, now
 from penstock.errors import Conflict, NotFound
 from penstock.store.connection import P, Row, Step, Store, compiled, inserting
 from penstock.store.tables import accounts, channels, deployments, keys
 
-_KEY = inserting(keys)
-_BY_HASH = compiled(
-    select(keys.c.id, keys.c.account, accounts.c.name, keys.c.mode, keys.c.name, keys.c.rpm, keys.c.concurrency)
-    .join(accounts, accounts.c.id == keys.c.account)
-    .where(keys.c.hash == P.hash, keys.c.revoked_at.is_(None))
+_KEY = inserting(keys, unless_present=True)
+COLUMNS = (*(column.name for column in keys.c if column.name != "hash"), "account_name", "account_group")
+_KEYS = select(
+    *(column for column in keys.c if column.name != "hash"),
+    accounts.c.name.label("account_name"),
+    accounts.c.group.label("account_group"),
+).join(accounts, accounts.c.id == keys.c.account)
+_BY_HASH = compiled(_KEYS.where(keys.c.hash == P.hash, keys.c.revoked_at.is_(None)))
+_EVER = compiled(_KEYS.where(keys.c.hash == P.hash))
+_BY_ID = compiled(_KEYS.where(keys.c.id == P.id))
+_CALLED = compiled(
+    _KEYS.where((keys.c.id == P.word) | (keys.c.name == P.word) | (keys.c.prefix == P.word)).order_by(keys.c.created_at)
 )
-_KEYS = compiled(
-    select(
-        *(keys.c[name] for name in ("id", "name", "mode", "prefix", "rpm", "concurrency", "created_at", "revoked_at")),
-        accounts.c.name.label("account"),
-    )
-    .join(accounts, accounts.c.id == keys.c.account)
-    .order_by(keys.c.created_at)
-)
-_REVOKE = compiled(
-    update(keys)
-    .where((keys.c.id == P.id) | (keys.c.name == P.id) | (keys.c.prefix == P.id), keys.c.revoked_at.is_(None))
-    .values(revoked_at=P.at)
+_EVERY = compiled(_KEYS.order_by(keys.c.created_at, keys.c.id))
+_ACTIVE = (keys.c.id == P.id) & keys.c.revoked_at.is_(None)
+_REVOKE = compiled(update(keys).where(_ACTIVE).values(revoked_at=P.at))
+_END = compiled(
+    update(keys).where(_ACTIVE).values(expires_at=case((keys.c.expires_at < P.at, keys.c.expires_at), else_=P.at))
 )
 
 _CHANNEL = inserting(channels, unless_present=True)
@@ -64,29 +64,59 @@ _UNDEPLOY = compiled(delete(deployments).where(deployments.c.account == P.accoun
 _OPEN: dict[str, Any] = {"scopes": "relay read"} | dict.fromkeys(
     (
         *("revoked_at", "group", "rpm", "tpm", "concurrency", "expires_at", "models", "networks"),
-        *("quota_total", "quota_month", "quota_day"),
+        *("quota_total", "quota_month", "quota_day", "root"),
     )
 )
 """A key without any bounds."""
 
 
 def insert(**columns: Any) -> Step:
-    return _KEY(created_at=now(), **(_OPEN | columns))
+    words = "there is this key already, or there was and it was revoked"
+    return _KEY(created_at=now(), **(_OPEN | columns)).must_change(1, Conflict(words))
 
 
-def revoke(key: str) -> Step:
-    """By id, name, or prefix."""
-    return _REVOKE(id=key, at=now()).must_change(1, NotFound(f"no active key {key!r}, or more than one of that name"))
+def change(id: str, **columns: Any) -> Step:
+    """These columns of an active key."""
+    values = {column: getattr(P, column) for column in columns}
+    return compiled(update(keys).where(_ACTIVE).values(values))(id=id, **columns).must_change(1, _gone(id))
+
+
+def end(id: str, at: Nanos) -> Step:
+    """An active key ends then, unless it ends before."""
+    return _END(id=id, at=at).must_change(1, _gone(id))
+
+
+def revoke(id: str) -> Step:
+    return _REVOKE(id=id, at=now()).must_change(1, _gone(id))
+
+
+def _gone(id: str) -> NotFound:
+    return NotFound(f"no active key {id!r}; see: penstock keys list")
 
 
 async def by_hash(store: Store, hashed: bytes) -> Row | None:
-    """(id, account, account name, mode, name, rpm, concurrency) of the active key with this hash."""
+    """The `COLUMNS` of the key with this hash, unless it was revoked."""
     return await store.one(_BY_HASH, hash=hashed)
 
 
+async def ever(store: Store, hashed: bytes) -> Row | None:
+    """The `COLUMNS` of the key with this hash, revoked or not."""
+    return await store.one(_EVER, hash=hashed)
+
+
+async def by_id(store: Store, id: str) -> Row | None:
+    """The `COLUMNS` of the key, revoked or not."""
+    return await store.one(_BY_ID, id=id)
+
+
+async def called(store: Store, word: str) -> list[Row]:
+    """The `COLUMNS` of every key of this id, name, or prefix."""
+    return await store.all(_CALLED, word=word)
+
+
 async def every(store: Store) -> list[Row]:
-    """(id, name, mode, prefix, rpm, concurrency, created_at, revoked_at, account name)."""
-    return await store.all(_KEYS)
+    """The `COLUMNS` of all keys, oldest first."""
+    return await store.all(_EVERY)
 
 
 def insert_channel(**columns: Any) -> Step:

@@ -98,11 +98,11 @@ async def _migrate(url: str) -> None:
     await engine.dispose()
 
 
-def _upgrade(connection: Any) -> None:
+def _upgrade(connection: Any, to: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

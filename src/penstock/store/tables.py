@@ -85,6 +85,7 @@ keys = Table(
     _int("quota_total", null=True),
     _int("quota_month", null=True),
     _int("quota_day", null=True),
+    _text("root", null=True),  # the first of the keys that it was rotated from: they share quotas
 )
 
 groups = Table(  # callers who share models, channels, and prices
@@ -134,6 +135,7 @@ audit = Table(  # operators' acts, append-only: one row before the act, one with
     _text("given"),  # JSON, without secrets
     _text("outcome"),  # begun, ok, or the code of an error
     _text("of", null=True),  # the row of its beginning
+    Index("audit_of", "of", unique=True),
 )
 
 channels = Table(
@@ -228,6 +230,7 @@ tasks = Table(
     Column("data_removed", Boolean, nullable=False),
     Column("seq", Integer, nullable=False),
     _text("group", default="default"),
+    _text("asked", null=True),
     Index("tasks_by_account", "account", "mode", "id"),
     Index("tasks_by_name", "name", unique=True, **_partial("name IS NOT NULL")),
     Index("tasks_unfinished", "id", **_partial("charge IS NULL")),  # of columns that no move on the way changes

@@ -15,7 +15,7 @@ from penstock.store.tables import TO_CLEAR, events, tasks
 
 FIXED = {
     *("id", "name", "dialect", "account", "key", "mode", "source", "model", "version", "deployment", "input", "files"),
-    *("price", "hold", "webhook", "webhook_events", "created_at", "deadline", "longest_s", "group"),
+    *("price", "hold", "webhook", "webhook_events", "created_at", "deadline", "longest_s", "group", "asked"),
 }
 """Columns that never change while a task lives; retention empties `input` and `files`."""
 MUTABLE = [column.name for column in tasks.c if column.name not in FIXED]

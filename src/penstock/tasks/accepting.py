@@ -29,16 +29,20 @@ ACCEPTED = ("state", "ref", "moved_at", "due_at")
 
 async def job_for(ctx: Context, task: Task, deployment: Deployment) -> OpenJob:
     channel = deployment.channel
-    model = catalog(ctx).find(task.model)
+    name = deployment.model or task.model
+    model = catalog(ctx).find(name)
     version = (model.version(task.version) or model.latest) if model else None
+    asked = task.version
+    if name != task.model:  # what an alias falls back on has versions of its own
+        asked = version.id if version else "hidden"
     inline = ctx.of(Watches).endpoint(channel).inlines
     base = inputs.callback_base(ctx, channel)
     input = await inputs.ready(ctx, task, channel, inline=inline)
     return OpenJob(
-        model=task.model,
+        model=name,
         upstream_model=deployment.upstream_model,
         input=defaults(version, input) if version and channel is SANDBOX else input,
-        version=None if (model and model.official) or task.version == "hidden" else task.version,
+        version=None if (model and model.official) or asked == "hidden" else asked,
         kind=model.kind if model else "text",
         callback=f"{base}/internal/hooks/{channel.secret}/{task.id}" if base and channel is not SANDBOX else None,
         lifetime_s=(task.deadline - now()) / 1e9 if task.deadline else None,

@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
-from penstock.access import Limits
-from penstock.calls.carrying import Carried, quoted
+from penstock.access import Keys, Limits
+from penstock.calls.carrying import Carried
+from penstock.calls.pricing import quoted
+from penstock.calls.sizes import measure
 from penstock.canonical.commands import Call, Respond
 from penstock.canonical.task import Report, State, Task, TaskId, queued
 from penstock.canonical.who import Caller
@@ -32,7 +34,8 @@ from penstock.formats._base import Asked, with_fields
 from penstock.formats._installed import formats
 from penstock.formats.openai_responses import echoed, retelling
 from penstock.ids import made_at, new_id
-from penstock.ledger import Allowances, Charge, Rule, hold
+from penstock.ledger import Allowances, Charge, Quotas, Rule, hold
+from penstock.ledger.quotas import day_of
 from penstock.log import logger
 from penstock.routing import Health
 from penstock.store import Step, responses, tasks
@@ -60,19 +63,25 @@ async def submit(ctx: Context, caller: Caller, command: Respond, items: list[Any
     if ctx.closing.is_set():
         raise ShuttingDown(retry_after_s=2.0)
     call = command.call
-    rule, amount = quoted(ctx, caller, call)
-    id = new_id()
+    priced, id = quoted(ctx, caller, call), new_id()
+    amount, day = priced.hold, day_of(made_at(id))
     stored = _stored(ctx, caller, command, items, id)
-    task = _task(ctx, caller, call, id, costs.frozen(rule), amount)
+    task = _task(ctx, caller, call, id, costs.frozen(priced.rule), amount)
     task, said = events.append(task, _frame(retelling.opening(stored.response.encode())))
+    quotas, counted = ctx.of(Quotas), False
+    ctx.of(Limits).reserve(caller, measure(call.body).guessed_tokens + (call.most_tokens or 0))
     ctx.of(Limits).begin(caller)
     try:
+        quotas.take(caller, amount, day)
+        counted = True
         watches = ctx.of(Watches)
         rows = (tasks.insert(task), responses.insert(stored), *said)
         held = hold(caller, id, amount)
         await ctx.of(Allowances).write_holding(caller, *held, *rows, watches.alarm.wake(id, task.due_at))
     except BaseException:
         ctx.of(Limits).end(caller.key)
+        if counted:
+            quotas.settle(caller.key, day, amount, 0)
         raise
     ctx.faults.reach("intake.committed")
     ctx.metrics.made(caller.mode).inc()
@@ -127,6 +136,7 @@ def _task(ctx: Context, caller: Caller, call: Call, id: TaskId, price: str, amou
         webhook_events="",
         deadline=None,
         longest_s=ctx.settings.longest_s,
+        group=caller.group.name,
     )
 
 
@@ -205,7 +215,7 @@ class Run:
         """Tell what comes as it comes; the last events, which are told once they are paid for."""
         task, ctx = self.task, self._ctx
         call = _call(task, self._stored)
-        caller = Caller(task.key, task.account, "", task.mode)
+        caller = await ctx.of(Keys).by_id(task.key) or Caller(task.key, task.account, "", task.mode)
         self._carried = Carried(ctx, caller, call, task.id, task.created_at // SECOND)
         pieces = self._carried.pieces()
         last: list[bytes] = []

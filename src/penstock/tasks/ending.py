@@ -14,8 +14,9 @@ from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import NotFound, Stale
-from penstock.ledger import Charge, Rule, release, settle
-from penstock.routing import Health
+from penstock.ledger import Charge, Quotas, Rule, release, settle
+from penstock.ledger.quotas import day_of
+from penstock.routing import Channels, Health
 from penstock.store import Step, tasks
 from penstock.tasks import events, webhooks
 from penstock.tasks.watcher import CALL, Watches
@@ -40,7 +41,7 @@ async def end(
     `charge` is one that was reckoned elsewhere, `said` events that come before the last ones, `also` is written too.
     """
     assert state in MOVES[task.state], f"{task.state} does not end as {state}"
-    charge = charge or _charge(task, state, report)
+    charge = charge or _charge(ctx, task, state, report)
     at = now()
     completed = task.completed_at or (report and report.completed_at) or at
     ended = replace(
@@ -112,7 +113,7 @@ def _told(ctx: Context, ended: Task, said: Sequence[tuple[str, Any]] = ()) -> tu
     return ended, (*appended, *webhooks.post(ctx, ended, "completed"))
 
 
-def _charge(task: Task, state: State, report: Report | None) -> Charge | None:
+def _charge(ctx: Context, task: Task, state: State, report: Report | None) -> Charge | None:
     """None: nothing to charge, so the hold is released. A canceled task costs what its vendor says that it used."""
     if report is None or state is State.FAILED:
         return None
@@ -120,7 +121,8 @@ def _charge(task: Task, state: State, report: Report | None) -> Charge | None:
     if state is State.SUCCEEDED:
         usage = _measured(task, report) | usage
     rule = msgspec.json.decode(task.price, type=Rule)
-    return rule.charge(usage, task.hold)
+    channel = ctx.of(Channels).get(task.channel or "")
+    return rule.on(channel.name if channel else "").charge(usage, task.hold)
 
 
 def _measured(task: Task, report: Report) -> dict[Unit, float]:
@@ -145,6 +147,7 @@ def _metrics(task: Task, report: Report | None, completed: int) -> str:
 def _leave(ctx: Context, task: Task, ended: Task) -> None:
     """Free what the task took up in memory."""
     ctx.of(Limits).end(task.key)
+    ctx.of(Quotas).settle(task.key, day_of(task.created_at), task.hold, ended.charge or 0)
     ctx.metrics.ended.labels(ended.state).inc()
     ctx.metrics.unfinished.dec()
     watches = ctx.of(Watches)

@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from typing import Any
 
 import msgspec
 
 from penstock import catalog as catalogue
-from penstock.access import Limits
+from penstock.access import Keys, Limits
 from penstock.canonical.commands import Submit
 from penstock.canonical.plan import Channel
 from penstock.canonical.task import State, Task, TaskId, queued
-from penstock.canonical.who import LIVE, TEST, Caller
-from penstock.catalog import Model, Version
-from penstock.catalog.loaded import catalog
+from penstock.canonical.who import TEST, Caller
 from penstock.clock import after
 from penstock.context import Context
 from penstock.errors import (
     CallerError,
     Conflict,
-    Forbidden,
     InvalidField,
     InvalidInput,
-    NoChannel,
-    NotFound,
     PenstockError,
     QuotaSpent,
     ShuttingDown,
     Stale,
-    UnknownVersion,
 )
 from penstock.ids import made_at, new_id
-from penstock.ledger import Allowances, hold
-from penstock.routing import Channels
-from penstock.store import accounts, files, keys, tasks
-from penstock.tasks import costs, inputs, learning
+from penstock.ledger import Allowances, Priced, Quotas, hold
+from penstock.ledger.quotas import day_of
+from penstock.store import accounts, files, tasks
+from penstock.tasks import costs, inputs, targets
 from penstock.tasks.events import Bells
+from penstock.tasks.targets import HIDDEN, Target
 from penstock.tasks.watcher import Watches
 
-HIDDEN = "hidden"
 IDEMPOTENCY_S = 86400.0
 WAIT_SPARE_S = 0.05
-PATH = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 PARTS_MOST, DEEPEST = 20_000, 64
-
-
-class Target(msgspec.Struct, frozen=True):
-    """What a request asks for. `known` is None for a model that only a channel's pattern allows."""
-
-    model: str
-    version: str
-    known: tuple[Model, Version] | None
-    deployment: str | None = None
 
 
 async def submit(ctx: Context, caller: Caller, command: Submit) -> Task:
@@ -65,6 +48,12 @@ async def submit(ctx: Context, caller: Caller, command: Submit) -> Task:
     if command.idempotency_key:
         return await _once(ctx, caller, command)
     return await _make(ctx, caller, command, new_id(), ())
+
+
+async def quoted(ctx: Context, caller: Caller, command: Submit) -> Priced:
+    """What the task would hold and why; nothing is made. Raises what `submit` would, but for want of money."""
+    target, _ = await _checked(ctx, caller, command)
+    return _priced(ctx, caller, command, target)
 
 
 async def wait(ctx: Context, task: Task, wait_s: float) -> Task:
@@ -83,16 +72,14 @@ async def wait(ctx: Context, task: Task, wait_s: float) -> Task:
 
 
 async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra: tuple[Any, ...]) -> Task:
-    _check_size(command.input)
-    target = await _target(ctx, caller, command)
-    _check_input(target, command)
+    target, serving = await _checked(ctx, caller, command)
     ctx.blobs.check_space()
-    serving = _serving(ctx, caller, target)
-    if command.webhook:
-        await _check_webhook(ctx, command.webhook)
     task = _task(ctx, caller, command, target, id)
+    quotas, day, counted = ctx.of(Quotas), day_of(task.created_at), False
     ctx.of(Limits).begin(caller)
     try:
+        quotas.take(caller, task.hold, day)
+        counted = True
         gathered = await _gather(ctx, caller, command, target, task, serving)
         if gathered.known:
             input, kept_files = _slim(ctx, command, gathered.known)
@@ -106,6 +93,8 @@ async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra
     except BaseException:
         ctx.of(Watches).changed(task.id)
         ctx.of(Limits).end(caller.key)
+        if counted:
+            quotas.settle(caller.key, day, task.hold, 0)
         raise
     ctx.faults.reach("intake.committed")
     ctx.metrics.made(caller.mode).inc()
@@ -145,53 +134,18 @@ def _fingerprint(command: Submit) -> str:
     return hashlib.sha256(repr(said).encode() + command.raw_input).hexdigest()
 
 
-# ── what is asked for ─────────────────────────────────────────────────────────────────────────────────────────────────
+async def _checked(ctx: Context, caller: Caller, command: Submit) -> tuple[Target, list[Channel]]:
+    """What is asked for, and the channels that could take it now."""
+    _check_size(command.input)
+    target = await targets.find(ctx, caller, command)
+    _check_input(target, command)
+    serving = targets.serving(ctx, caller, target)
+    if command.webhook:
+        await _check_webhook(ctx, command.webhook)
+    return target, serving
 
 
-async def _target(ctx: Context, caller: Caller, command: Submit) -> Target:
-    if command.deployment:
-        return await _deployed(ctx, caller, command.deployment)
-    if command.model and catalog(ctx).find(command.model) is None:
-        await learning.seek(ctx, command.model)
-    known = catalog(ctx)
-    if command.version:
-        found = known.version(command.version)
-        if found is not None:
-            path, version = found[0].path, found[1].id
-            if command.model and command.model != path:
-                raise UnknownVersion()
-            return _allowed(caller, Target(path, version, found))
-        if command.model and known.find(command.model) is None and _open(ctx, command.model):
-            return Target(command.model, command.version, None)
-        raise NotFound() if command.in_path else UnknownVersion()
-    model = known.find(command.model or "")
-    if model is not None:
-        shown = HIDDEN if model.official else model.latest.id
-        return _allowed(caller, Target(model.path, shown, (model, model.latest)))
-    if command.model and _open(ctx, command.model):
-        return Target(command.model, HIDDEN, None)
-    raise NotFound() if command.in_path else UnknownVersion()
-
-
-def _allowed(caller: Caller, target: Target) -> Target:
-    if caller.mode == LIVE and target.model.startswith("sandbox/"):
-        raise Forbidden("Live keys can't use sandbox models. Use a test key: penstock keys create --test")
-    return target
-
-
-def _open(ctx: Context, model: str) -> bool:
-    """Whether some channel allows this model though the catalogue does not know it."""
-    named = PATH.fullmatch(model) is not None and {".", ".."}.isdisjoint(model.split("/"))
-    return named and bool(ctx.of(Channels).serving(model))
-
-
-async def _deployed(ctx: Context, caller: Caller, path: str) -> Target:
-    owner, _, name = path.partition("/")
-    row = await keys.deployment(ctx.store, caller.account, name) if owner == caller.account_name else None
-    if row is None:
-        raise NotFound()
-    found = catalog(ctx).version(row[3])
-    return _allowed(caller, Target(row[2], row[3], found, deployment=path))
+# ── what is checked ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _check_size(input: Any) -> None:
@@ -218,16 +172,6 @@ def _oversized(rule: str, words: str) -> InvalidInput:
 def _check_input(target: Target, command: Submit) -> None:
     if target.known is not None:
         catalogue.check(target.known[1], command.input)
-
-
-def _serving(ctx: Context, caller: Caller, target: Target) -> list[Channel]:
-    """The channels that could take it now. Raises NoChannel for a live key whose model nobody serves."""
-    if caller.mode == TEST:
-        return []
-    serving = [channel for channel, _ in ctx.of(Channels).serving(target.model)]
-    if not serving:
-        raise NoChannel(f"No channel serves {target.model} yet. Ask your operator to add one: penstock channels add")
-    return serving
 
 
 async def _check_webhook(ctx: Context, url: str) -> None:
@@ -258,11 +202,20 @@ async def _gather(
 # ── the row ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _priced(ctx: Context, caller: Caller, command: Submit, target: Target) -> Priced:
+    rule = costs.rule_for(ctx, caller, target.model, target.known, command.input, target.asked)
+    version = target.known[1] if target.known else None
+    bounds = costs.bounds(rule, version, command.input, _longest_s(ctx, target))
+    return Priced(target.asked or target.model, rule, costs.held(rule, bounds), bounds)
+
+
+def _longest_s(ctx: Context, target: Target) -> float:
+    return target.known[0].longest_s if target.known else ctx.settings.longest_s
+
+
 def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: TaskId) -> Task:
     at = made_at(id)
-    model, version = target.known or (None, None)
-    rule = costs.rule_for(ctx, caller, target.model, target.known, command.input)
-    longest_s = model.longest_s if model else ctx.settings.longest_s
+    priced = _priced(ctx, caller, command, target)
     if caller.mode == TEST and "[[broke]]" in str(command.input.get("prompt", "")):
         raise QuotaSpent()
     return queued(
@@ -278,12 +231,14 @@ def _task(ctx: Context, caller: Caller, command: Submit, target: Target, id: Tas
         version=target.version,
         deployment=target.deployment,
         input=command.raw_input.decode(),
-        price=costs.frozen(rule),
-        hold=costs.most(rule, version, command.input, longest_s),
+        price=costs.frozen(priced.rule),
+        hold=priced.hold,
         webhook=command.webhook,
         webhook_events=",".join(command.webhook_events),
         deadline=after(command.lifetime_s, at) if command.lifetime_s else None,
-        longest_s=longest_s,
+        longest_s=_longest_s(ctx, target),
+        group=caller.group.name,
+        asked=target.asked,
     )
 
 
@@ -312,10 +267,9 @@ def _replaced(value: Any, old: str, new: str) -> Any:
 async def again(ctx: Context, old: Task) -> Task:
     """The same work as a new task, with its own hold at today's price, for the same key."""
     input = msgspec.json.decode(old.input)
-    caller = Caller(old.key, old.account, "", old.mode)
+    caller = await ctx.of(Keys).by_id(old.key) or Caller(old.key, old.account, "", old.mode)
     version = None if old.version == HIDDEN else old.version
     events = tuple(filter(None, old.webhook_events.split(",")))
-    command = Submit(
-        old.dialect, input, old.input.encode(), old.model, version, webhook=old.webhook, webhook_events=events
-    )
+    model, raw = old.asked or old.model, old.input.encode()
+    command = Submit(old.dialect, input, raw, model, version, webhook=old.webhook, webhook_events=events)
     return await submit(ctx, caller, command)

@@ -31,7 +31,7 @@ async def resume(ctx: Context) -> int:
     for task, state, _, channel_id, key in rows:
         limits.resume(key)
         channel = channels.get(channel_id or "") or SANDBOX
-        if state in AT_VENDOR:
+        if state in AT_VENDOR and channel.id == channel_id:  # one that is gone has no places
             health.take(channel, task)
         alarm.arm(task, at)
     ctx.metrics.unfinished.set(len(rows))

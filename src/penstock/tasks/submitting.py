@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
+from penstock.access import Groups
 from penstock.calls import converse
 from penstock.canonical.media import OpenJob
-from penstock.canonical.plan import Channel, Deployment
+from penstock.canonical.plan import Deployment
 from penstock.canonical.task import State, Task
 from penstock.clock import after, now
 from penstock.context import Context
@@ -27,6 +30,8 @@ from penstock.tasks.alarm import Retry
 from penstock.tasks.watcher import Watches
 
 replace = msgspec.structs.replace
+LOOK_S = 10.0
+"""Who stands in line is told when its turn has come; it looks by itself after this long all the same."""
 INTENT = ("state", "channel", "upstream_model", "submitted_at", "moved_at", "due_at")
 
 
@@ -47,18 +52,22 @@ async def submit(ctx: Context, task: Task) -> None:
         await ending.end(ctx, task, State.FAILED, error=str(error), code=error.code)
         return
     ctx.faults.reach("submit.intent")
+    health, began = ctx.of(Health), time.monotonic()
     try:
         report = await converse(ctx, channel, endpoint.submit(job, task.id), creates=True)
-    except FateUnknown:
+    except FateUnknown as error:
+        health.failed(deployment, error)
         ctx.faults.reach("submit.lost")
         await uncertain.begin(ctx, intent)
     except CallerError as error:
+        health.failed(deployment, error)
         await accepting.give_up(ctx, intent, str(error), error.code)
     except UpstreamError as error:
-        await _turned_down(ctx, intent, channel, error)
+        health.failed(deployment, error)
+        await _turned_down(ctx, intent, deployment, error)
     else:
         ctx.faults.reach("submit.replied")
-        ctx.of(Health).worked(channel)
+        health.worked(deployment, began)
         await accepting.accept(ctx, task.id, report, intent)
 
 
@@ -82,31 +91,46 @@ async def _intend(ctx: Context, task: Task, deployment: Deployment) -> tuple[Ope
 async def _choose(ctx: Context, task: Task) -> Deployment | None:
     """The best deployment with a place, which is taken. None: the task was ended. Raises Retry where one must be waited
     for."""
-    refused_by = [channel for channel in task.refused_by.split(",") if channel]
-    found = plan(ctx, task.model, task.mode, refused_by)
+    refused_by = [each for each in task.refused_by.split(",") if each]
+    found = plan(ctx, task.asked or task.model, task.mode, refused_by, ctx.of(Groups).get(task.group))
     if not found:
         words = task.error or "No channel serves this model any more."
         await ending.end(ctx, task, State.FAILED, error=words, code=task.error_code or "no_channel")
         return None
     health = ctx.of(Health)
-    ready = [d for d in found if health.has_place(d.channel) and not health.cooling_s(d.channel)]
-    if ready:
-        health.take(ready[0].channel, task.id)
-        return ready[0]
     for deployment in found:
-        if not health.has_place(deployment.channel):
-            health.wait(deployment.channel, task.id)
-    rest_s = min(health.cooling_s(d.channel) or 5.0 for d in found)
-    raise Retry(min(rest_s, max(0.0, (_latest(task) - now()) / 1e9)))
+        if _open(health, deployment, task.id):
+            health.take(deployment.channel, task.id)
+            health.begins(deployment)
+            return deployment
+    wait_s = min(_wait_s(health, deployment, task.id) for deployment in found)
+    raise Retry(min(wait_s, max(0.0, (_latest(task) - now()) / 1e9)))
 
 
-async def _turned_down(ctx: Context, task: Task, channel: Channel, error: UpstreamError) -> None:
-    """Surely not accepted: another deployment, or later. Busy and unreachable channels rest; others are not asked
-    again for this task."""
-    if channel is not SANDBOX:
-        ctx.of(Health).failed(channel, error)
-    transient = isinstance(error, UpstreamBusy | UpstreamUnreachable)
-    refused_by = task.refused_by if transient else ",".join(filter(None, [task.refused_by, channel.id]))
+def _open(health: Health, deployment: Deployment, task: str) -> bool:
+    channel = deployment.channel
+    has_room = health.has_place(channel) and not health.rate_s(channel) and health.is_next(channel, task)
+    return has_room and health.ready(deployment)
+
+
+def _wait_s(health: Health, deployment: Deployment, task: str) -> float:
+    """When to look again for this one; the task gets in line where it will be told."""
+    rest_s = health.cooling_s(deployment)
+    if rest_s:
+        return rest_s
+    first = health.wait(deployment.channel, task)
+    return (health.rate_s(deployment.channel) or LOOK_S) if first else LOOK_S
+
+
+async def _turned_down(ctx: Context, task: Task, deployment: Deployment, error: UpstreamError) -> None:
+    """Surely not accepted: another deployment, or later. Busy and unreachable channels rest; one that rejected us is
+    not asked again for this task, and nor is a model that failed there."""
+    channel, refused = deployment.channel, [task.refused_by]
+    if isinstance(error, ChannelRejected):
+        refused.append(channel.id)
+    elif not isinstance(error, UpstreamBusy | UpstreamUnreachable):
+        refused.append(deployment.key)
+    refused_by = ",".join(filter(None, refused))
     code, words = error.code, str(error)
     if isinstance(error, ChannelRejected):  # our own account's trouble, which is not the caller's to read
         logger("worker").warning("channel rejected us", channel=channel.name, reason=words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from penstock.calls import converse
-from penstock.canonical.plan import Channel, Deployment
+from penstock.canonical.plan import Channel
 from penstock.canonical.task import Report, State, Task
 from penstock.clock import now
 from penstock.context import Context
@@ -18,6 +18,7 @@ from penstock.errors import (
 from penstock.log import logger
 from penstock.providers._base import TaskEndpoint
 from penstock.routing import Channels
+from penstock.routing.planning import sent_to
 from penstock.store import tasks
 from penstock.tasks import accepting, ending, events
 from penstock.tasks.alarm import Retry
@@ -84,7 +85,8 @@ async def resolve(ctx: Context, task: Task) -> None:
 
 async def _send_again(ctx: Context, task: Task, channel: Channel, endpoint: TaskEndpoint) -> Report:
     """The same create under the same tag. When it left is on disk first: who then dies must not ask for it too soon."""
-    job = await accepting.job_for(ctx, task, Deployment(channel, task.upstream_model or task.model))
+    sent = sent_to(ctx, task.model, task.asked, channel, task.upstream_model or task.model)
+    job = await accepting.job_for(ctx, task, sent)
     again, noted = events.append(replace(task, submitted_at=now()), ("note", "asked again under the same tag"))
     await ctx.store.write(tasks.move(task, again), *noted, events.news(ctx, task.id))
     ctx.faults.reach("resubmit.before")

@@ -14,7 +14,7 @@ from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import CallerError, Stale, Unauthenticated
 from penstock.providers._base import TaskEndpoint
-from penstock.routing import Channels, Health, Providers
+from penstock.routing import Channels, Health, Providers, row_of
 from penstock.store import tasks
 from penstock.tasks import outputs
 from penstock.tasks.alarm import Alarm, HeapAlarm
@@ -144,7 +144,7 @@ async def hear(ctx: Context, secret: str, task: TaskId, body: bytes) -> None:
     for a secret that is no channel's, and for a task that is not with that channel."""
     channel = ctx.of(Channels).by_secret(secret)
     found = await tasks.get(ctx.store, task) if channel else None
-    if channel is None or found is None or found.channel != channel.id:
+    if channel is None or found is None or row_of(found.channel) != channel.id:
         raise Unauthenticated()
     watches = ctx.of(Watches)
     report = watches.endpoint(channel).hear(body, task)

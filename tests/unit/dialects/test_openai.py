@@ -94,36 +94,34 @@ def test_keys(headers: dict[str, str], key: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("exc", "status", "type", "code", "param", "final"),
+    ("exc", "status", "type", "code", "param"),
     [
-        (e.CallerError("x"), 400, "invalid_request_error", "invalid_request", None, True),
+        (e.CallerError("x"), 400, "invalid_request_error", "invalid_request", None),
         (
             e.InvalidInput("n: x", (e.InvalidField("n", "type", "x"),)),
             400,
             "invalid_request_error",
             "invalid_request",
             "n",
-            True,
         ),
-        (e.Unauthenticated(), 401, "authentication_error", "invalid_api_key", None, True),
-        (e.QuotaSpent(), 403, "insufficient_quota", "insufficient_user_quota", None, True),
-        (e.UnknownModel(), 404, "invalid_request_error", "model_not_found", "model", True),
-        (e.ContextTooLong(), 400, "invalid_request_error", "context_length_exceeded", "messages", True),
-        (e.ContentRefused(), 400, "invalid_request_error", "content_policy_violation", None, True),
-        (e.TooLarge(), 413, "invalid_request_error", "request_too_large", None, True),
-        (e.LimitReached(), 429, "rate_limit_error", "rate_limit_exceeded", None, False),
-        (e.UpstreamError(), 502, "upstream_error", "bad_response", None, False),
-        (e.UpstreamBusy(), 503, "server_error", "overloaded", None, False),
-        (e.UpstreamTimeout(), 504, "server_error", "upstream_timeout", None, False),
-        (e.NoChannel(), 503, "server_error", "no_available_channel", None, False),
-        (e.GatewayError(), 500, "server_error", "internal_error", None, False),
+        (e.Unauthenticated(), 401, "authentication_error", "invalid_api_key", None),
+        (e.QuotaSpent(), 403, "insufficient_quota", "insufficient_user_quota", None),
+        (e.UnknownModel(), 404, "invalid_request_error", "model_not_found", "model"),
+        (e.ContextTooLong(), 400, "invalid_request_error", "context_length_exceeded", "messages"),
+        (e.ContentRefused(), 400, "invalid_request_error", "content_policy_violation", None),
+        (e.TooLarge(), 413, "invalid_request_error", "request_too_large", None),
+        (e.LimitReached(), 429, "rate_limit_error", "rate_limit_exceeded", None),
+        (e.UpstreamError(), 502, "upstream_error", "bad_response", None),
+        (e.UpstreamBusy(), 503, "server_error", "overloaded", None),
+        (e.UpstreamTimeout(), 504, "server_error", "upstream_timeout", None),
+        (e.NoChannel(), 503, "server_error", "no_available_channel", None),
+        (e.GatewayError(), 500, "server_error", "internal_error", None),
     ],
 )
-def test_errors(exc: e.PenstockError, status: int, type: str, code: str, param: str | None, final: bool) -> None:
+def test_errors(exc: e.PenstockError, status: int, type: str, code: str, param: str | None) -> None:
     out = API.error(exc)
     assert out.status == status
     assert out.body == {"error": {"message": str(exc), "type": type, "param": param, "code": code}}
-    assert out.headers == ({"x-should-retry": "false"} if final else {})
 
 
 def test_a_stream_names_what_was_dropped_and_says_how_it_broke() -> None:

@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.canonical.usage import Unit
+from penstock.canonical.who import ONE
+from penstock.clock import Nanos, parse
 from penstock.context import Context
 from penstock.errors import CallerError, Unpriced
+from penstock.ids import new_id
 from penstock.ledger import Prices, Rule
 from penstock.ledger.rules import Line
+from penstock.store import accounts
 
 RUN, TOKEN = Unit.RUN, Unit.INPUT_TOKEN
 
@@ -82,3 +86,115 @@ async def test_nonsense_is_no_price(context: Context, line: dict[str, object]) -
     with pytest.raises(CallerError):
         await context.of(Prices).add("m", [line])
     assert context.of(Prices).every() == []
+
+
+# ── over time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+DECEMBER = parse("2026-12-01")
+
+
+class Clock:
+    def __init__(self, at: Nanos) -> None:
+        self.at = at
+
+    def __call__(self) -> Nanos:
+        return self.at
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Stands still until it is set."""
+    held = Clock(parse("2026-11-21T12:00:00Z"))
+    monkeypatch.setattr("penstock.ledger.prices.now", held)
+    return held
+
+
+def costs(prices: Prices, channel: str = "", multiplier: int = ONE) -> int:
+    return prices.rule("m", Rule((Line(RUN, 1),)), multiplier).on(channel).of_tokens({})
+
+
+@pytest.mark.anyio
+async def test_a_dated_price_holds_from_its_moment_on(context: Context, clock: Clock) -> None:
+    prices = context.of(Prices)
+    await prices.add("m", [{"unit": "run", "micros": 7}], starts_at=DECEMBER)
+    assert (costs(prices), prices.now(), prices.knows("m")) == (1, {}, False)
+    clock.at += 1
+    await prices.add("m", [{"unit": "run", "micros": 5}])
+    frozen = prices.rule("m", None)
+    clock.at = DECEMBER - 1
+    assert costs(prices) == 5
+    clock.at = DECEMBER
+    assert costs(prices) == 7
+    assert frozen.of_tokens({}) == 5
+    again = Prices(context)
+    await again.load()
+    assert costs(again) == 7
+    assert [dated.starts_at for dated in again.every()] == [parse("2026-11-21T12:00:00Z") + 1, DECEMBER]
+
+
+@pytest.mark.anyio
+async def test_of_two_that_begin_at_once_the_later_one_counts(context: Context, clock: Clock) -> None:
+    prices = context.of(Prices)
+    await prices.add("m", [{"unit": "run", "micros": 7}], starts_at=DECEMBER)
+    await prices.add("m", [{"unit": "run", "micros": 8}], starts_at=DECEMBER)
+    clock.at = DECEMBER
+    assert costs(prices) == 8
+
+
+@pytest.mark.anyio
+async def test_a_price_can_be_taken_away_now_and_from_a_date(context: Context, clock: Clock) -> None:
+    prices = context.of(Prices)
+    await prices.add("m", [{"unit": "run", "micros": 5}])
+    await prices.add("m", None, starts_at=DECEMBER)
+    assert costs(prices) == 5
+    clock.at = DECEMBER
+    assert costs(prices) == 1
+    with pytest.raises(Unpriced):
+        prices.rule("m", None)
+    assert prices.now() == {}
+
+
+@pytest.mark.anyio
+async def test_a_channel_has_a_price_of_its_own_over_time(context: Context, clock: Clock) -> None:
+    prices = context.of(Prices)
+    await prices.add("m", [{"unit": "run", "micros": 9}], channel="dear")
+    assert (costs(prices), costs(prices, "dear")) == (1, 9)
+    with pytest.raises(Unpriced):
+        prices.rule("m", None)
+    await prices.add("m", [{"unit": "run", "micros": 5}])
+    await prices.add("m", None, channel="dear", starts_at=DECEMBER)
+    assert (costs(prices), costs(prices, "dear")) == (5, 9)
+    assert prices.rule("m", None).most({}) == 9
+    assert (costs(prices, multiplier=1_500_000), costs(prices, "dear", 1_500_000)) == (8, 14)
+    clock.at = DECEMBER
+    assert (costs(prices), costs(prices, "dear")) == (5, 5)
+    assert prices.rule("m", None).most({}) == 5
+
+
+@pytest.mark.anyio
+async def test_a_multiplier_is_of_list_prices_too(context: Context) -> None:
+    assert costs(context.of(Prices), multiplier=2_500_000) == 3
+
+
+@pytest.mark.anyio
+async def test_rows_of_the_last_release_still_hold_in_the_order_in_which_they_were_made(context: Context) -> None:
+    lines = '[{{"unit":"run","micros":{}}}]'
+    for number, at in ((1, 100), (2, 200)):
+        row = {"id": new_id(), "rule": lines.format(number), "created_at": at, "starts_at": 0}
+        await context.store.write(accounts._PRICE(model="m", source="operator", channel="", **row))
+    prices = context.of(Prices)
+    await prices.load()
+    assert costs(prices) == 2
+    assert [dated.starts_at for dated in prices.every()] == [100, 200]
+    await prices.add("m", [{"unit": "run", "micros": 3}])
+    assert costs(prices) == 3
+
+
+@pytest.mark.anyio
+async def test_of_many_prices_all_are_set_or_none(context: Context) -> None:
+    prices = context.of(Prices)
+    with pytest.raises(CallerError):
+        await prices.add_all([("a", (Line(RUN, 1),), "x", "", 0), ("b", (Line(RUN, 1), Line(RUN, 2)), "x", "", 0)])
+    assert prices.every() == []
+    made = await prices.add_all([("a", (Line(RUN, 1),), "x", "", 0), ("b", (Line(RUN, 2),), "y", "", 0)])
+    assert {(dated.model, dated.rule and dated.rule.source) for dated in made} == {("a", "x"), ("b", "y")}

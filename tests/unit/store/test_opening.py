@@ -6,18 +6,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from penstock.canonical.task import State
+from penstock.clock import SECOND, parse
 from penstock.config import Settings
 from penstock.errors import GatewayError
-from penstock.store import DataLock, accounts, open_store, tasks
-from penstock.store.opening import head
+from penstock.store import DataLock, accounts, open_store, spending, tasks
+from penstock.store.opening import _upgrade, head
 from penstock.store.tables import metadata
+from penstock.store.tables import tasks as tasks_table
 from tests.stores import Postgres, Stores, account, task
 
 pytestmark = pytest.mark.anyio
@@ -63,8 +68,6 @@ async def test_the_migrations_make_the_tables(settings: Settings) -> None:
             wrong = await db.run_sync(lambda db: compare_metadata(MigrationContext.configure(db), metadata))
         await engine.dispose()
     else:
-        from sqlalchemy import create_engine
-
         with create_engine(url).connect() as db:
             wrong = compare_metadata(MigrationContext.configure(db), metadata)
     assert wrong == []
@@ -73,6 +76,8 @@ async def test_the_migrations_make_the_tables(settings: Settings) -> None:
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from penstock.canonical.task import State
+from penstock.clock import SECOND, parse
 from penstock.config import Settings
 from penstock.store import open_store
 from alembic import op
@@ -107,6 +112,55 @@ async def test_a_database_of_the_first_version_stays_readable(tmp_path: Path) ->
     assert [each.output for each in await tasks.page(store, None, "")] == ['"ä🚢"']
     assert await accounts.sums(store) == [("acc", "live", 5)]
     await store.close()
+
+
+CHARGE = "INSERT INTO charges VALUES ({}, 'acc', 'live', 'k', 'm', 'r', '{}', {}, 0, FALSE, {})"
+TASK = "INSERT INTO tasks SELECT {} FROM (SELECT 1) AS one"
+REFUND = "INSERT INTO entries VALUES ('e', 'acc', 'live', 'refund', 't', 4, '{{}}', 0, {})"
+
+
+def before_spending(at: int) -> list[str]:
+    """In the last release's database: two calls on a day, one on the next, a task of 30 micros of which 4 went back."""
+    fields = {"id": "t", "account": "acc", "charge": 30, "hold": 40, "state": State.SUCCEEDED, "created_at": at}
+    columns = [column.name for column in tasks_table.c if column.name not in ("group", "asked")]
+    row = [getattr(task(**fields), name) for name in columns]
+    literals = ["NULL" if value is None else repr(str(value) if isinstance(value, str) else value) for value in row]
+    return [
+        CHARGE.format(1, '{"input_token":7,"cached_token":3}', 50, at),
+        CHARGE.format(2, '{"output_token":4}', 25, at),
+        CHARGE.format(3, "{}", 1, at + 86_400 * SECOND),
+        TASK.format(", ".join(literals)),
+        REFUND.format(at),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_what_was_spent_before_is_summed_up(stores: Stores, tmp_path: Path, kind: str) -> None:
+    def fill(connection: Any) -> None:
+        _upgrade(connection, "0003")
+        for statement in before_spending(parse("2026-03-04T23:59:59Z")):
+            connection.exec_driver_sql(statement)
+
+    settings = Settings(data=tmp_path)
+    async with AsyncExitStack() as stack:
+        if kind == "postgres":
+            url = await stack.enter_async_context(stores.postgres.database())
+            settings = Settings(data=tmp_path, database_url=url)
+            engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+            async with engine.begin() as connection:
+                await connection.run_sync(fill)
+            await engine.dispose()
+        else:
+            with create_engine(f"sqlite:///{tmp_path / 'penstock.db'}").begin() as connection:
+                fill(connection)
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
+        assert await spending.of_account(store, "acc", "live", "2026-03-04", "2026-03-05") == [
+            ("2026-03-04", "k", "acme/boat", 1, 0, 0, 26),
+            ("2026-03-04", "k", "m", 2, 10, 4, 75),
+            ("2026-03-05", "k", "m", 1, 0, 0, 1),
+        ]
+        assert await spending.sums(store) == [("acc", "live", 102, 30, 4)]
 
 
 def _try_to_lock(data: Path) -> None:

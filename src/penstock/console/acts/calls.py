@@ -1,4 +1,4 @@
-"""The request log."""
+"""The request log, and money given back for calls."""
 
 from __future__ import annotations
 
@@ -8,17 +8,35 @@ import msgspec
 
 from penstock.access import Keys
 from penstock.calls.journal import Journal
-from penstock.canonical.who import LIVE
-from penstock.console.acts._base import act, timed
+from penstock.console.acts._base import Limit, Mode, act, micros, timed
 from penstock.context import Context
-from penstock.store import calls
+from penstock.desk.explaining import explain
+from penstock.errors import CallerError, NotFound
+from penstock.ledger.refunds import refund_call
+from penstock.store import calls, statements
 
 
 @act("calls.list", reads=True)
-async def list_calls(ctx: Context, account: str, mode: str = LIVE, limit: int = 50) -> list[dict[str, Any]]:
+async def list_calls(ctx: Context, account: str, mode: Mode = "live", limit: Limit = 50) -> list[dict[str, Any]]:
     """The request log, newest first. Times are microseconds, `charge` micro-dollars."""
     id = await ctx.of(Keys).account(account, make=False)
     await ctx.of(Journal).flush()
     rows = await calls.page(ctx.store, id, mode, calls.NEWEST, limit)
     found = [dict(zip(calls.COLUMNS, row, strict=True)) for row in rows]
     return [timed(call | {"units": msgspec.json.decode(call["units"])}) for call in found]
+
+
+@act("calls.refund")
+async def refund(ctx: Context, call: str, usd: str, reason: str) -> dict[str, Any]:
+    """Give back some of what a call was charged, by its request's id or its charge's number."""
+    if not reason.strip():
+        raise CallerError("a refund needs a reason")
+    found = await explain(ctx, call)
+    if found.work != "call":
+        raise CallerError(f"that is a task: penstock tasks refund {found.id}")
+    charge = await statements.charge(ctx.store, int(found.id))
+    if charge is None:
+        raise NotFound("this call was charged nothing")
+    number, account, mode, key, model, *_, at, _ = charge
+    await refund_call(ctx, number, account, mode, key, model, at, micros(usd), reason)
+    return {"charge": str(number), "charged": found.charge, "refunded": (await explain(ctx, str(number))).refunded}

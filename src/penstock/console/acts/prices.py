@@ -2,39 +2,125 @@
 
 from __future__ import annotations
 
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 
+from penstock import clock
 from penstock.catalog import language
 from penstock.catalog.loaded import catalog
+from penstock.clock import Nanos, rfc3339
 from penstock.console.acts._base import act
 from penstock.context import Context
+from penstock.errors import CallerError, NotFound
 from penstock.ledger import Prices
+from penstock.ledger.lines import dollars, parsed, written
+from penstock.ledger.lists import Entry, read
+from penstock.ledger.prices import Dated
+from penstock.ledger.rules import Line
 from penstock.routing import Channels
+
+Row = dict[str, Any]
+Listed = dict[str, tuple[tuple[Line, ...], str]]
+"""By model, its lines and where they are from."""
+Place = tuple[str, int, tuple[tuple[str, str], ...]]
+"""What a line is for: unit, tier, condition."""
 
 
 @act("prices.set")
-async def set_price(ctx: Context, model: str, lines: list[dict[str, Any]], source: str = "operator") -> dict[str, Any]:
-    dated = await ctx.of(Prices).add(model, lines, source)
-    return {"model": model, "lines": msgspec.to_builtins(dated.rule.lines) if dated.rule else []}
+async def set_price(
+    ctx: Context,
+    model: str,
+    lines: list[dict[str, Any] | str],
+    source: str = "operator",
+    channel: str = "",
+    starts: str = "",
+) -> Row:
+    """Set what a model costs from now on, or from a moment on. A line is an object (`unit`, `micros`, `per`, `above`,
+    `when`) or text, such as `output=0.04 when quality=hd`. Work that exists keeps its price."""
+    if not lines:
+        raise CallerError("give the price at least one line; run=0 makes the model free")
+    _check_channel(ctx, channel)
+    given = [parsed(line) if isinstance(line, str) else line for line in lines]
+    dated = await ctx.of(Prices).add(model, given, source, channel=channel, starts_at=_moment(starts))
+    return _told(dated, "coming" if starts else "now") | {"priced": _is_priced(ctx, model)}
+
+
+@act("prices.unset")
+async def unset_price(ctx: Context, model: str, channel: str = "", starts: str = "") -> Row:
+    """Take the operator's price of a model away: its list price holds again, or no price at all; a channel's, and what
+    the model costs elsewhere holds there too."""
+    prices = ctx.of(Prices)
+    if all((dated.model, dated.channel) != (model, channel) or dated.rule is None for dated in prices.every()):
+        where = f" on the channel {channel!r}" if channel else ""
+        raise NotFound(f"no price of {model!r} was set{where}; penstock prices list shows all")
+    dated = await prices.add(model, None, channel=channel, starts_at=_moment(starts))
+    return _told(dated, "coming" if starts else "now") | {"priced": _is_priced(ctx, model)}
 
 
 @act("prices.list", reads=True)
-async def list_prices(ctx: Context) -> list[dict[str, Any]]:
-    listed = {
-        model.path: [{"unit": p.unit, "micros": p.micros, "per": p.per} for p in model.prices]
-        for model in catalog(ctx).models()
-    } | {known.name: msgspec.to_builtins(known.price) for known in language.every() if known.price}
-    own = {model: msgspec.to_builtins(rules[""].lines) for model, rules in ctx.of(Prices).now().items() if "" in rules}
-    return [
-        {"model": model, "lines": own.get(model, listed.get(model, [])), "from": "you" if model in own else "catalogue"}
-        for model in sorted(listed | own)
+async def list_prices(ctx: Context, model: str = "", every: bool = False) -> list[Row]:
+    """What models cost now and will cost; `model` is a name or a pattern, `every` with what was."""
+    own = [*_own(ctx)]
+    holding = {row["model"] for row in own if row["holds"] == "now" and not row["channel"] and "unset" not in row}
+    listed = [
+        _row(name, lines, "catalogue", source)
+        for name, (lines, source) in _catalogue(ctx).items()
+        if name not in holding
     ]
+    shown = [row for row in own if every or row["holds"] == "coming" or (row["holds"] == "now" and "unset" not in row)]
+    rows = [row for row in (*listed, *shown) if not model or fnmatch.fnmatchcase(row["model"], model)]
+    return sorted(rows, key=lambda row: (row["model"], row["channel"], row["starts_at"] or ""))
+
+
+@act("prices.show", reads=True)
+async def show_price(ctx: Context, model: str) -> list[Row]:
+    """All prices that a model had, has, and will have, its list price first."""
+    lines, source = _listed(_catalogue(ctx), model)
+    own = [row for row in _own(ctx) if row["model"] == model]
+    if not lines and not own:
+        raise NotFound(f"{model!r} has no price, so live keys can't use it; set one: penstock prices set")
+    replaced = any(row["holds"] == "now" and not row["channel"] and "unset" not in row for row in own)
+    holds = "past" if replaced else "now"
+    return ([_row(model, lines, "catalogue", source) | {"holds": holds}] if lines else []) + own
+
+
+@act("prices.import")
+async def import_prices(
+    ctx: Context, content: str, models: list[str] | None = None, every: bool = False, dry_run: bool = False
+) -> Row:
+    """Take token prices over from LiteLLM's or genai-prices' list, its JSON as text: for the models that channels
+    name, for those that fit the patterns in `models`, or for `every` one. `dry_run` only tells what would change."""
+    entries = read(content, datetime.now(UTC).date().isoformat())
+    chosen = _chosen(ctx, entries, models or [], every)
+    if models and not chosen:
+        raise NotFound(f"the list has no model that fits {', '.join(models)}")
+    own, listed = ctx.of(Prices).now(), _catalogue(ctx)
+    changes, given = [], []
+    for name, entry in chosen.items():
+        held = own.get(name, {}).get("")
+        before = held.lines if held else _listed(listed, name)[0]
+        lines = _imported(before, entry)
+        if entry.lines and (steps := [*_steps(before, lines)]):
+            changes.append({"model": name, "change": _change(before, steps), "steps": steps, "source": entry.source})
+            given.append((name, lines, entry.source, "", 0))
+    if given and not dry_run:
+        await ctx.of(Prices).add_all(given)
+    return {
+        "changes": changes,
+        "refused": [{"model": name, "why": entry.refused} for name, entry in chosen.items() if entry.refused],
+        "same": sum(bool(entry.lines) for entry in chosen.values()) - len(changes),
+        "dry_run": dry_run,
+    }
 
 
 @act("models.list", reads=True)
-async def list_models(ctx: Context, search: str = "") -> list[dict[str, Any]]:
+async def list_models(ctx: Context, search: str = "") -> list[Row]:
+    """List models, and the channels that serve them."""
     found = catalog(ctx).search(search) if search else catalog(ctx).models()
     channels = ctx.of(Channels)
     return [
@@ -47,3 +133,147 @@ async def list_models(ctx: Context, search: str = "") -> list[dict[str, Any]]:
         }
         for model in found
     ]
+
+
+# ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _catalogue(ctx: Context) -> Listed:
+    """List prices, and where they are from."""
+    spoken = {known.name: (_lines(known.price), language.source()) for known in language.every() if known.price}
+    made = {
+        model.path: (_lines(model.prices), model.prices[0].source) for model in catalog(ctx).models() if model.prices
+    }
+    return made | spoken
+
+
+def _listed(listed: Listed, model: str) -> tuple[tuple[Line, ...], str]:
+    """Also by another's name for it, as calls have it (`openai/gpt-4o`). No lines where there are none."""
+    known = language.find(model)
+    return listed.get(model) or listed.get(known.name if known else "") or ((), "")
+
+
+def _is_priced(ctx: Context, model: str) -> bool:
+    """Wherever no channel has a price of its own; else live keys can't use it at all."""
+    return "" in ctx.of(Prices).now().get(model, {}) or bool(_listed(_catalogue(ctx), model)[0])
+
+
+def _lines(prices: Sequence[Any]) -> tuple[Line, ...]:
+    return tuple(Line(price.unit, price.micros, price.per, price.above, getattr(price, "when", {})) for price in prices)
+
+
+def _own(ctx: Context) -> Iterator[Row]:
+    """All that the operator set, in the order in which they hold. A row without lines: the list price again."""
+    dated, at = ctx.of(Prices).every(), clock.now()
+    now = {(each.model, each.channel): each.id for each in dated if each.starts_at <= at}
+    for each in dated:
+        holds = "coming" if each.starts_at > at else "now" if now[each.model, each.channel] == each.id else "past"
+        yield _told(each, holds)
+
+
+def _told(dated: Dated, holds: str) -> Row:
+    lines = dated.rule.lines if dated.rule else ()
+    source = dated.rule.source if dated.rule else ""
+    row = _row(dated.model, lines, "you", source, dated.channel, dated.starts_at)
+    return row | {"id": dated.id, "holds": holds} | ({"unset": True} if dated.rule is None else {})
+
+
+def _row(
+    model: str, lines: Sequence[Line], by: str, source: str, channel: str = "", starts_at: Nanos | None = None
+) -> Row:
+    return {
+        "model": model,
+        "channel": channel,
+        "lines": [msgspec.to_builtins(line) for line in lines],
+        "price": [written(line) for line in lines],
+        "from": by,
+        "source": source,
+        "starts_at": None if starts_at is None else rfc3339(starts_at, 0),
+        "holds": "now",
+    }
+
+
+def _check_channel(ctx: Context, name: str) -> None:
+    names = sorted({channel.name for channel in ctx.of(Channels).every()})
+    if name and name not in names:
+        raise NotFound(f"there is no channel {name!r}; there are {', '.join(names) or 'none yet'}")
+
+
+def _moment(text: str) -> Nanos:
+    """0: from now on. Refuses what is past, for no price changes backwards."""
+    if not text:
+        return 0
+    try:
+        at = clock.parse(text)
+    except (ValueError, OverflowError):
+        raise CallerError(f"{text!r} is no date; write 2026-12-01, or 2026-12-01T09:00:00Z") from None
+    if at <= clock.now():
+        raise CallerError(f"{text!r} is past; leave it out for a price from now on")
+    return at
+
+
+# ── import ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chosen(ctx: Context, entries: Mapping[str, Entry], patterns: Sequence[str], every: bool) -> dict[str, Entry]:
+    """By the names that clients use."""
+    named = {
+        ours: entry for ours, theirs in _named(ctx) if (entry := next(filter(None, map(entries.get, theirs)), None))
+    }
+    if every:
+        return {**entries, **named}
+    if patterns:
+        offered = {**entries, **named}
+        return {name: offered[name] for name in offered if any(fnmatch.fnmatchcase(name, each) for each in patterns)}
+    return named
+
+
+def _named(ctx: Context) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The models that channels name one by one, and how a list may know them."""
+    for channel in ctx.of(Channels).every():
+        for ours, theirs in channel.models.items():
+            if "*" not in ours:
+                yield ours, (f"{channel.provider}/{theirs}", theirs, ours)
+
+
+def _imported(before: Sequence[Line], entry: Entry) -> tuple[Line, ...]:
+    """A list says nothing of units that it has no line for: these keep theirs."""
+    told = {line.unit for line in entry.lines}
+    return (*entry.lines, *(line for line in before if line.unit not in told))
+
+
+def _steps(before: Sequence[Line], lines: Sequence[Line]) -> Iterator[Row]:
+    """What changes, a line each."""
+    was, will = _each(before), _each(lines)
+    for place in {**was, **will}:
+        old, new = was.get(place), will.get(place)
+        if old is None or new is None or _price(old) != _price(new):
+            told = {"was": old and dollars(old), "is": new and dollars(new)}
+            yield {"line": _words(place), **told, **_compared(old, new)}
+
+
+def _change(before: Sequence[Line], steps: Sequence[Row]) -> str:
+    words = {step["change"] for step in steps}
+    return "added" if not before else words.pop() if len(words) == 1 else "changed"
+
+
+def _each(lines: Sequence[Line]) -> dict[Place, Line]:
+    return {(line.unit.value, line.above, tuple(sorted(line.when.items()))): line for line in lines}
+
+
+def _price(line: Line) -> Fraction:
+    return Fraction(line.micros, line.per)
+
+
+def _compared(old: Line | None, new: Line | None) -> Row:
+    if old is None or new is None:
+        return {"change": "added" if old is None else "removed", "by": None}
+    was, will = _price(old), _price(new)
+    by = f"{float((will - was) / was):+.1%}" if was else None
+    return {"change": "dearer" if will > was else "cheaper", "by": by}
+
+
+def _words(place: Place) -> str:
+    unit, above, when = place
+    condition = ",".join(f"{name}={value}" for name, value in when)
+    return f"{unit}{f' above {above}' if above else ''}{f' when {condition}' if condition else ''}"

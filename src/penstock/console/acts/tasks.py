@@ -9,20 +9,23 @@ import msgspec
 from penstock import clock, ledger
 from penstock.canonical.task import State, Task
 from penstock.canonical.who import Caller
-from penstock.console.acts._base import act, micros
+from penstock.console.acts._base import Limit, act, micros
 from penstock.context import Context
 from penstock.errors import CallerError, NotFound
+from penstock.ledger.quotas import day_of
 from penstock.store import accounts, files, tasks
 from penstock.tasks import ending, events, intake, webhooks
 
 
 @act("tasks.list", reads=True)
-async def list_tasks(ctx: Context, state: str = "", model: str = "", limit: int = 50) -> list[dict[str, Any]]:
+async def list_tasks(ctx: Context, state: str = "", model: str = "", limit: Limit = 50) -> list[dict[str, Any]]:
+    """List tasks, newest first."""
     return [_brief(task) for task in await tasks.page(ctx.store, None, "", state=state, model=model, limit=limit)]
 
 
 @act("tasks.show", reads=True)
 async def show_task(ctx: Context, task: str) -> dict[str, Any]:
+    """Show a task, its entries in the books, and what happened to it."""
     found = await _task(ctx, task)
     entries = [
         (row[3], row[5], msgspec.json.decode(row[6])) for row in await accounts.entries_of_work(ctx.store, found.id)
@@ -44,6 +47,7 @@ async def show_task(ctx: Context, task: str) -> dict[str, Any]:
 
 @act("tasks.cancel")
 async def cancel_task(ctx: Context, task: str) -> dict[str, Any]:
+    """Cancel a task."""
     found = await _task(ctx, task)
     owner = Caller(found.key, found.account, "", found.mode)
     return _brief(await ending.cancel(ctx, owner, found.id))
@@ -60,17 +64,20 @@ async def retry_task(ctx: Context, task: str) -> dict[str, Any]:
 
 @act("tasks.redeliver")
 async def redeliver(ctx: Context, task: str) -> None:
+    """Send a task's webhooks again."""
     await webhooks.redeliver(ctx, (await _task(ctx, task)).id)
 
 
 @act("tasks.refund")
 async def refund(ctx: Context, task: str, usd: str, reason: str) -> dict[str, Any]:
+    """Give back some of what a task was charged."""
     found = await _task(ctx, task)
     entries = await accounts.entries_of_work(ctx.store, found.id)
     refunded = sum(row[5] for row in entries if row[3] == "refund")
     noted, told = events.append(found, ("note", f"refunded {usd} USD: {reason}"))
     money = ledger.refund(found, micros(usd), refunded, reason)
     await ctx.store.write(tasks.move(found, noted), *told, *money, events.news(ctx, found.id))
+    ctx.of(ledger.Quotas).settle(found.key, day_of(found.created_at), micros(usd), 0)
     return {"task": found.id, "refunded": refunded + micros(usd)}
 
 

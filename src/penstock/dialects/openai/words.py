@@ -2,7 +2,6 @@
 
 Source: OpenAI's guide to error codes, the exceptions of its Python client 3.52, codes that relays added; read
 2026-11-21.
-Quirk: its clients repeat 408, 409, 429, and 5xx by themselves unless `x-should-retry` says not to.
 """
 
 from __future__ import annotations
@@ -61,8 +60,7 @@ WORDS: Mapping[type[e.PenstockError], Word] = {
 
 
 def error(exc: e.PenstockError, word: Word) -> Outgoing:
-    headers = {"x-should-retry": "false"} if _is_final(exc) else {}
-    return Outgoing(word.status or exc.status, {"error": body(exc, word)}, headers)
+    return Outgoing(word.status or exc.status, {"error": body(exc, word)})
 
 
 def broken(exc: e.PenstockError, word: Word) -> bytes:
@@ -73,8 +71,3 @@ def body(exc: e.PenstockError, word: Word) -> dict[str, Any]:
     fields = exc.fields if isinstance(exc, e.InvalidInput) else ()
     param = word.param or (fields[0].path or None if fields else None)
     return {"message": str(exc).strip(), "type": word.type, "param": param, "code": word.code}
-
-
-def _is_final(exc: e.PenstockError) -> bool:
-    """Whether the same request would surely fail again."""
-    return isinstance(exc, e.CallerError) and not isinstance(exc, e.LimitReached)

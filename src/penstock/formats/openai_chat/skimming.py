@@ -136,7 +136,8 @@ class Skimmer(StreamReader):
         return self._frames(self._sse.feed(data))
 
     def end(self) -> list[Frame]:
-        return self._frames(self._sse.end())
+        """Half an event goes to nobody: what is told next would be glued to it."""
+        return [frame for frame in self._frames(self._sse.end()) if frame.events or self.done]
 
     def _frames(self, events: list[sse.Event]) -> list[Frame]:
         frames: list[Frame] = []

@@ -33,10 +33,11 @@ ADDED: dict[str, list[sa.Column[Any]]] = {
         *(_text("group", null=True), _int("tpm", null=True), _int("expires_at", null=True)),
         *(_text("models", null=True), _text("networks", null=True), _text("scopes", default="relay read")),
         *(_int("quota_total", null=True), _int("quota_month", null=True), _int("quota_day", null=True)),
+        _text("root", null=True),
     ],
     "channels": [_int("rpm", null=True)],
     "prices": [_text("channel", default=""), _int("starts_at", default="0")],
-    "tasks": [_text("group", default="default")],
+    "tasks": [_text("group", default="default"), _text("asked", null=True)],
 }
 
 
@@ -66,6 +67,8 @@ def upgrade() -> None:
         _text("of", null=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("audit_of", "audit", ["of"], unique=True)
+    _only_append("audit")
     op.create_table(
         "spending",
         *(_text("account"), _text("mode"), _text("day"), _text("key"), _text("model")),
@@ -74,6 +77,26 @@ def upgrade() -> None:
     )
     op.create_index("calls_by_request", "calls", ["request"])
     _sum_up()
+
+
+def _only_append(table: str) -> None:
+    """The database refuses to change or remove its rows. (A later batch on SQLite makes the table anew, without this.)"""
+    words = f"{table} is append-only"
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
+                f" BEGIN SELECT RAISE(ABORT, '{words}'); END"
+            )
+        return
+    op.execute(
+        f"CREATE FUNCTION {table}_only_append() RETURNS trigger LANGUAGE plpgsql"
+        f" AS $$ BEGIN RAISE EXCEPTION '{words}'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_only_append BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+        f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_only_append()"
+    )
 
 
 def _sum_up() -> None:

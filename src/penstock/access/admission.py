@@ -1,0 +1,45 @@
+"""What a key may be used for: which models, from where, and for what."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from penstock.canonical.who import READ, RELAY, Caller
+from penstock.errors import AddressForbidden, ModelForbidden, ScopeMissing
+from penstock.wire.addresses import Address
+
+ENOUGH = {READ: frozenset((READ, RELAY))}
+"""For each scope, those that will do; of all others it takes the scope itself."""
+
+
+def may_use(caller: Caller, *names: str) -> bool:
+    """Whether the key's list and its group's each have one of the names that a model goes by."""
+    lists = (caller.models, caller.group.models)
+    return all(patterns is None or _match(patterns, names) for patterns in lists)
+
+
+def _match(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def check_model(caller: Caller, *names: str) -> None:
+    """Raises ModelForbidden. To be asked before the model is looked up; the first name is what the client said."""
+    if not may_use(caller, *names):
+        raise ModelForbidden(f"This key may not use the model {names[0][:200]!r}.")
+
+
+def check_address(caller: Caller, address: Address | None) -> None:
+    """Raises AddressForbidden where the key has networks, and its client is in none of them or nobody knows where."""
+    if caller.networks and not (address and any(address in network for network in caller.networks)):
+        raise AddressForbidden()
+
+
+def may(caller: Caller, scope: str) -> bool:
+    """Whether the key has the scope, or one that includes it."""
+    return scope in caller.scopes or not caller.scopes.isdisjoint(ENOUGH.get(scope, ()))
+
+
+def check_scope(caller: Caller, scope: str) -> None:
+    """Raises ScopeMissing."""
+    if not may(caller, scope):
+        raise ScopeMissing(f"This key lacks the scope {scope!r}, which this takes.")
