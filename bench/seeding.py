@@ -28,7 +28,11 @@ CHAT_PRICE = {"input_token": 2_500_000, "output_token": 10_000_000}
 """Micro-dollars for a million."""
 MONEY = 10**15
 LIMITS: dict[str, Any] = {
-    **{"rpm": 10**8, "tpm": 10**9, "concurrency": 10**6, "models": ["gpt-*"], "networks": ["127.0.0.0/8"]},
+    "rpm": 10**8,
+    "tpm": 10**9,
+    "concurrency": 10**6,
+    "models": ["gpt-*"],
+    "networks": ["127.0.0.0/8"],
     **dict.fromkeys(("quota_total", "quota_month", "quota_day"), MONEY),
 }
 """Each that a key can have, wide enough for all that is asked, so that each is counted."""

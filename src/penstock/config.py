@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 FILE = Path("penstock.toml")
@@ -106,15 +106,22 @@ class _File(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found = tomllib.loads(FILE.read_text()) if FILE.is_file() else {}
+        try:
+            found = tomllib.loads(FILE.read_text()) if FILE.is_file() else {}
+        except ValueError as error:  # no TOML, or no text at all
+            raise ValueError(f"{FILE}: not TOML: {error}") from None
         if unknown := set(found) - set(Settings.model_fields) - DECLARED:
             raise ValueError(f"{FILE} has settings that there are not: {', '.join(sorted(unknown))}")
         return {name: value for name, value in found.items() if name not in DECLARED}
 
 
 def load(*, tls: bool = False, **overrides: Any) -> Settings:
-    """Settings from `penstock.toml`, the environment, and these overrides, where they are not None."""
-    settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    """Settings from `penstock.toml`, the environment, and overrides, where they are not None. Raises ValueError."""
+    try:
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(f"settings ({FILE}, PENSTOCK_…, or options) make no sense: {wrong}") from None
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host  # noqa: S104  a wildcard is no address to call
     public = (settings.public_url or f"http{'s' * tls}://{host}:{settings.port}").rstrip("/")

@@ -75,13 +75,19 @@ class QuotaReached(QuotaSpent):
     code = "key_quota_reached"
     advice = "Wait until the period begins anew, or ask your operator for a larger quota."
 
-    def __init__(self, period: str = "total", anew_at: Nanos | None = None) -> None:
-        """`period`: `day`, `month`, or `total`, which never begins anew."""
+    def __init__(self, period: str = "total", anew_at: Nanos | None = None, left: int = 0, hold: int = 0) -> None:
+        """`period`: `day`, `month`, or `total`, which never begins anew. `left` and `hold` are micro-dollars: what may
+        still be spent, and what this could come to."""
         whose = "This key's quota" if period == "total" else f"This key's quota for this {period}"
-        super().__init__(
-            f"{whose} is used up." + (f" It begins anew at {rfc3339(anew_at)}." if anew_at is not None else "")
-        )
+        words = f"{whose} is used up."
+        if left > 0:
+            words = f"{whose} has {_usd(left)} USD left, and this could cost up to {_usd(hold)} USD: ask for less."
+        super().__init__(words + (f" It begins anew at {rfc3339(anew_at)}." if anew_at is not None else ""))
         self.period, self.anew_at = period, anew_at
+
+
+def _usd(micros: int) -> str:
+    return f"{micros // 1_000_000:,}.{micros % 1_000_000:06d}".rstrip("0").rstrip(".")
 
 
 class Forbidden(CallerError):
@@ -193,7 +199,7 @@ class UnknownVersion(InvalidInput):
 
 
 class Unpriced(CallerError):
-    """This model has no price, so live keys can't use it. Ask your operator to set one: penstock prices set."""
+    """This model has no price, so live keys can't use it. Ask your operator to set one."""
 
     status = 403
     code = "unpriced"

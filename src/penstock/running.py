@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from penstock import config
 from penstock.errors import CallerError, PenstockError, UpstreamError
@@ -28,7 +29,7 @@ SUCCEEDED, FAILED, CANCELED = 0, 1, 130
 EXITS = {"succeeded": SUCCEEDED, "failed": FAILED, "canceled": CANCELED, "aborted": CANCELED}
 TQDM = re.compile(r"^\s*(\d+)%\s*\|.+?\|\s*(\d+)/(\d+)")
 MOST = 4 << 30
-err = Console(stderr=True)
+err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 class Client:
@@ -125,7 +126,7 @@ async def _create(client: Client, model: str, input: dict[str, Any]) -> Any:
 
 
 async def _cancel(client: Client, id: str) -> None:
-    err.print("[yellow]canceling[/]")
+    err.print("canceling", style="yellow")
     with suppress(PenstockError):
         await client.ask("POST", f"/predictions/{id}/cancel")
 
@@ -147,7 +148,7 @@ async def _show(client: Client, prediction: Any, *, logs: bool) -> None:
                     if found := TQDM.match(line):
                         bar.update(job, completed=int(found.group(1)))
                     elif logs and line.strip():
-                        bar.console.print(line, highlight=False, markup=False)
+                        bar.console.print(line)
             elif event.name == "output" and not event.data.startswith(("http://", "https://")):
                 sys.stdout.write(event.data)
                 sys.stdout.flush()
@@ -178,9 +179,9 @@ def _tell(done: Any, saved: list[Path], *, as_json: bool) -> None:
     for path in saved:
         print(path)
     if done["status"] == "failed":
-        err.print(f"[red]failed:[/] {done['error']}", highlight=False)
+        err.print(Text.assemble(("failed:", "red"), f" {done['error']}"), soft_wrap=True)
     elif done["status"] != "succeeded":
-        err.print(f"[yellow]{done['status']}[/]")
+        err.print(done["status"], style="yellow")
     elif not saved and isinstance(done["output"], list):
         print()
     elif not saved and not isinstance(done["output"], str):

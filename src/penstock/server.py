@@ -181,7 +181,7 @@ class App:
 
     async def _fetch(self, dialect: Dialect, route: Route, caller: Caller, command: Fetch, http: Incoming) -> Outgoing:
         """What was shown here once, `at_once` shows again, as long as it is true."""
-        seen = self._shown.at(http.target)
+        seen = None if http.query_string else self._shown.at(http.target)
         if seen is not None and (body := seen.body(caller)) is not None:
             return Outgoing(200, body)
         task = await perform(self.ctx, caller, command)

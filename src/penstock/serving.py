@@ -127,18 +127,19 @@ async def _declare(ctx: Context) -> None:
     """Apply what the configuration file declares. Raises PenstockError, and then nothing was done."""
     if not FILE.is_file():
         return
-    declared = document.read(FILE.read_text(), os.environ)
+    declared = document.read(FILE.read_text(), os.environ, str(FILE))
     given = told({"document": msgspec.to_builtins(declared)})
-    unseen = [change for change in await comparing.compared(ctx, declared) if change.verb != "same"]
-    if unseen:
-        work = partial(applying.apply, ctx, declared, makes_keys=False)
-        done = (await recorded(ctx, str(FILE), "declared.apply", given, work)).changes
-        for change in done:
-            logger("serving").info("declared", part=change.part, name=change.name, verb=change.verb)
-        left = len(unseen) - len(done)
-        if left:
-            logger("serving").warning("keys are made by penstock apply, which shows them", count=left)
-    logger("serving").info("applied", file=str(FILE), changes=len(unseen))
+    async with ctx.of(applying.Turns).lock:
+        due = [step for step in await comparing.planned(ctx, declared) if step.change.verb != comparing.SAME]
+        seen = [step for step in due if not applying.is_new_key(step)]
+        if seen:
+            await recorded(ctx, str(FILE), "declared.apply", given, partial(applying.carry_out, ctx, seen))
+    for step in seen:
+        change = step.change
+        logger("serving").info("declared", part=change.part, name=change.name, verb=change.verb)
+    if left := len(due) - len(seen):
+        logger("serving").warning("keys are made by penstock apply, which shows them", count=left)
+    logger("serving").info("applied", file=str(FILE), changes=len(due))
 
 
 async def _welcome(ctx: Context) -> None:

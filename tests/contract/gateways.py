@@ -57,6 +57,10 @@ CHANNELS: Mapping[str, Channel] = {
 }
 
 
+SPOILT = ("fragile", "crowded")
+"""Channels for what fails, and for what is busy and says until when."""
+
+
 @dataclass(frozen=True)
 class Gateways:
     """The live keys are of the one before; a slow one may ask once a minute."""
@@ -70,9 +74,9 @@ class Gateways:
     def told(self, server: str) -> dict[str, Any]:
         """What a driver needs to know of it."""
         if server in OWN:
-            models = {**MODELS, "fragile": MODELS["model"]}
+            models = {**MODELS, **dict.fromkeys(SPOILT, MODELS["model"])}
             return {"url": self.behind.url, "key": self.behind.test_key, "slow_key": self.slow_test_key, **models}
-        models = {role: f"{role}-{server}" for role in (*MODELS, "fragile")}
+        models = {role: f"{role}-{server}" for role in (*MODELS, *SPOILT)}
         return {"url": self.before.url, "key": self.live_key, "slow_key": self.slow_live_key, **models}
 
     def imbalances(self) -> list[str]:
@@ -98,11 +102,11 @@ def gateways(folder: Path) -> Iterator[Gateways]:
 
 
 def add(before: Live, behind: Live, name: str, channel: Channel) -> None:
-    """Two channels to the one behind: what fails on purpose goes through the second, and spoils only its health."""
+    """Channels to the one behind: what fails on purpose goes through the others, and spoils only their health."""
     vendor = {"provider": channel.provider, "base_url": behind.url + channel.path, "credential": behind.test_key}
     models = {f"{role}-{name}": model for role, model in channel.models.items()}
-    fragile = {f"fragile-{name}": channel.models["model"]}
-    for named, served in ((name, models), (f"fragile-{name}", fragile)):
+    spoilt = [(f"{role}-{name}", {f"{role}-{name}": channel.models["model"]}) for role in SPOILT]
+    for named, served in ((name, models), *spoilt):
         operator(before, "channels.add", name=named, models=served, options=dict(channel.options), **vendor)
         for model in served:
             operator(before, "prices.set", model=model, lines=PRICE)

@@ -275,7 +275,14 @@ def test_an_account_changes_its_group_at_once(server: Live) -> None:
         server.cli("accounts", "change", "movers", "--group", "vip")
     server.cli("groups", "set", "vip", "--multiplier", "1.5")
     server.cli("accounts", "change", "movers", "--group", "vip")
-    assert ask(f"{server.url}/v1/account", key=key).json["group"]["multiplier"] == 1.5
+    assert ask(f"{server.url}/v1/account", key=key).json["group"]["name"] == "vip"
     call = ask(f"{server.url}/v1/chat/completions", "POST", key=key, body=CHAT).headers["x-request-id"]
     found = ask(f"{server.url}/v1/account/charges/{call}", key=key).json
-    assert (found["multiplier"], found["recomputed"]) == (1.5, found["charge"])
+    assert found["recomputed"] == found["charge"]
+    assert {(line["unit"], line["micros"] / line["per"]) for line in found["lines"]} == {
+        ("input_token", 4.5),
+        ("output_token", 10.5),
+        ("run", 15_000.0),
+    }
+    told = json.loads(server.cli("ledger", "explain", call, "--json"))
+    assert (told["multiplier"], told["recomputed"]) == (1.5, found["charge"])

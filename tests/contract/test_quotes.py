@@ -3,6 +3,7 @@ of every dialect, with the example that stands in its description."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import re
@@ -205,8 +206,9 @@ async def test_what_costs_nothing_is_not_done_as_a_dry_run(gateway: Gateway) -> 
     id = json.loads(raw)["id"]
     status, _ = await gateway.post(f"/v1/tasks/{id}/cancel?dry_run=1", None)
     assert status == 400
-    status, raw = await gateway.post(f"/v1/tasks/{id}/cancel", None)
-    assert (status, json.loads(raw)["state"]) == (200, "canceled")
+    async with asyncio.timeout(20):  # at once where it was not sent yet, else as soon as its vendor has said so
+        while json.loads((await gateway.post(f"/v1/tasks/{id}/cancel", None))[1])["state"] != "canceled":
+            await asyncio.sleep(0.05)
 
 
 async def test_too_little_money_is_said_and_not_refused(gateway: Gateway) -> None:
@@ -225,7 +227,7 @@ async def test_a_price_of_the_operators_is_told_with_its_version(gateway: Gatewa
     _, raw = await gateway.post("/v1/chat/completions?dry_run=1", CHAT | {"max_tokens": 100})
     quote = json.loads(raw)
     price = quote["price"]
-    assert (price["version"], price["source"], price["multiplier"]) == (dated.id, "a contract", 1.0)
+    assert (price["version"], price["source"]) == (dated.id, "a contract")
     assert price["lines"] == [{"unit": "output_token", "micros": 7, "per": 1}]
     assert price["channels"] == [[{"unit": "output_token", "micros": 9, "per": 1}]]
     assert b"secret" not in raw

@@ -76,7 +76,7 @@ class Rest:
         return f"{'channel' if self.whole else 'model'} {how_long}{after}"
 
 
-REJECTED, BUSY, TOLD, UNREACHABLE = Rest(True, 60), Rest(True, 2), Rest(True, None), Rest(True, 5)
+REJECTED, BUSY, TOLD, UNREACHABLE = Rest(True, 60), Rest(False, 2), Rest(False, None), Rest(True, 5)
 FORGOT, SICK = Rest(False, 60), Rest(False, 5, after=3)
 
 
@@ -227,18 +227,19 @@ def unconnected(name: str, words: str, at: str, *watch: Cell) -> Fault:
 
 BACK = Cell(Action.BACK, None, Charge.NOTHING, errors.CallerError)
 DENIED = elsewhere(REJECTED, errors.ChannelRejected)
+DENIED_WATCH = Cell(Action.AGAIN, REJECTED, Charge.WHOLE, late="timed_out")
 CROWDED, CROWDED_TASK = elsewhere(BUSY, errors.UpstreamBusy), waits(BUSY, errors.UpstreamBusy)
 LOST = Cell(Action.DOUBTS, None, Charge.NOTHING, errors.UpstreamForgot)
 MATRIX = (
     refusal(400, "400: the request is wrong", BACK),
-    refusal(401, "401: our credential", DENIED),
-    refusal(402, "402: our account", DENIED),
-    refusal(403, "403: our account", DENIED),
+    refusal(401, "401: our credential", DENIED, watch=DENIED_WATCH),
+    refusal(402, "402: our account", DENIED, watch=DENIED_WATCH),
+    refusal(403, "403: our account", DENIED, watch=DENIED_WATCH),
     refusal(
         404,
         "404: the model, or the prediction",
         elsewhere(FORGOT, errors.UnknownModel),
-        elsewhere(FORGOT, errors.UpstreamForgot),
+        elsewhere(FORGOT, errors.UnknownModel),
         LOST,
     ),
     refusal(429, "429", CROWDED, CROWDED_TASK),

@@ -139,7 +139,7 @@ OF_OPENAI = {
     401: {"authentication_error/invalid_api_key"},
     403: {"permission_error/model_price_error"},
     404: {"invalid_request_error/model_not_found", "invalid_request_error/not_found"},
-    405: {"invalid_request_error/invalid_request"},
+    405: {"invalid_request_error/method_not_allowed"},
     413: {"invalid_request_error/request_too_large"},
 }
 STATUSES = tuple(OF_OPENAI)

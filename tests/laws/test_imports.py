@@ -26,7 +26,7 @@ FLOORS = [
     {"formats"},
     {"wire"},
     {"canonical"},
-    {"errors", "config", "log", "clock", "ids", "plugins", "faults", "metrics", ""},
+    {"errors", "config", "log", "clock", "ids", "money", "plugins", "faults", "metrics", ""},
 ]
 """From the top; the last are leaves, which any room may use. `""` is the package itself: its version."""
 MAY = {("__main__", "cli")}

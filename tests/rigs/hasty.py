@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from penstock.ledger import Allowances
+from penstock.ledger.allowances import Settled
 
 _write = Allowances._write
 
 
-async def hastily(self: Allowances, rows: list[Any], waiters: list[Any]) -> None:
-    for _, _, on_disk in waiters:
-        if not on_disk.done():
-            on_disk.set_result(None)
-    await _write(self, rows, waiters)
+async def hastily(self: Allowances, batch: list[Settled]) -> None:
+    for each in batch:
+        if not each.on_disk.done():
+            each.on_disk.set_result(None)
+    await _write(self, batch)
 
 
 Allowances._write = hastily  # type: ignore[method-assign]

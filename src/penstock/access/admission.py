@@ -28,6 +28,17 @@ def check_model(caller: Caller, *names: str) -> None:
         raise ModelForbidden(f"This key may not use the model {names[0][:200]!r}.")
 
 
+def check_allowed(caller: Caller, model: str, targets: tuple[str, ...]) -> None:
+    """Raises ModelForbidden unless the key may use this name, or all that it stands for."""
+    try:
+        check_model(caller, model)
+    except ModelForbidden:
+        if targets == (model,):
+            raise
+        for target in targets:
+            check_model(caller, target)
+
+
 def check_address(caller: Caller, address: Address | None) -> None:
     """Raises AddressForbidden where the key has networks, and its client is in none of them or nobody knows where."""
     if caller.networks and not (address and any(address in network for network in caller.networks)):

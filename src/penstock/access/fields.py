@@ -9,15 +9,14 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from penstock.canonical.who import ONE, SCOPES
 from penstock.clock import Nanos, after, now, parse
 from penstock.errors import CallerError
+from penstock.money import MOST
 
 POLICIES = ("weight", "latency", "cost")
-MOST = 10**15
 PATTERNS_MOST, PATTERN_MOST = 1000, 200
 SPANS = {"m": 60, "h": 3600, "d": 86_400}
 
@@ -127,14 +126,3 @@ def moment(field: str, text: Any) -> Nanos:
     except (AttributeError, ValueError, OverflowError):
         words = "must be a date (2027-01-31), a time (2027-01-31T12:00:00Z), or so long from now (30d, 12h, 15m)"
         raise CallerError(f"{field}: {words}, not {text!r}") from None
-
-
-def millionths(field: str, text: Any) -> int:
-    """A decimal, such as a multiplier of 1.25 or dollars of a quota, in millionths."""
-    try:
-        value = Decimal(str(text)) * ONE
-    except InvalidOperation:
-        raise CallerError(f"{field}: {text!r} is not a number") from None
-    if not value.is_finite() or abs(value) > MOST or value != value.to_integral_value():
-        raise CallerError(f"{field}: {text!r} is not a number with at most six decimals")
-    return int(value)

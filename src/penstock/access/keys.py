@@ -121,6 +121,7 @@ class Keys:
             scopes=frozenset(said["scopes"]),
             expires_at=said["expires_at"],
             quota=None if quota == Quota() else quota,
+            root=said["root"] or "",
         )
 
     # what operators do

@@ -81,7 +81,8 @@ class Limits:
         """Count a piece of work that starts. Raises LimitReached at the key's concurrency."""
         running = self._unfinished.get(caller.key, 0)
         if caller.concurrency is not None and running >= caller.concurrency:
-            words = f"This key has {running} pieces of work under way, as many as it may. Wait for one to end."
+            pieces = "1 piece" if running == 1 else f"{running} pieces"
+            words = f"This key has {pieces} of work under way, as many as it may. Wait for one to end."
             raise LimitReached(words, retry_after_s=1.0)
         self._unfinished[caller.key] = running + 1
 

@@ -20,9 +20,9 @@ from penstock.calls.work import Work
 from penstock.canonical.events import Frame
 from penstock.errors import (
     FateUnknown,
-    NoChannel,
     PenstockError,
     UnknownModel,
+    UpstreamBusy,
     UpstreamError,
     UpstreamForgot,
     UpstreamTimeout,
@@ -71,7 +71,7 @@ async def first_to_answer(work: Work, plan: CallPlan, attempt: Callable[[Work, C
             return answer
     if isinstance(failed, UpstreamForgot):  # whoever was asked does not know the model
         raise UnknownModel() from failed
-    raise failed or NoChannel("Every channel of this model is busy or rests.", retry_after_s=min(waits, default=None))
+    raise failed or UpstreamBusy("Every channel of this model is busy or rests.", retry_after_s=min(waits))
 
 
 def request(work: Work, choice: Choice) -> tuple[Ask, bool]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from penstock.access.admission import check_model
+from penstock.access.admission import check_allowed
 from penstock.calls.work import Work, begin
 from penstock.canonical.commands import Call
 from penstock.canonical.usage import Micros, Unit
 from penstock.canonical.who import TEST, Caller
 from penstock.catalog import language
 from penstock.context import Context
-from penstock.errors import ModelForbidden, QuotaSpent, UnknownModel, Unpriced
+from penstock.errors import QuotaSpent, UnknownModel, Unpriced
 from penstock.formats._base import Operation
 from penstock.ledger import Priced, Prices, Rule
 from penstock.ledger.rules import Line
@@ -61,17 +61,6 @@ def quoted(ctx: Context, caller: Caller, call: Call) -> Priced:
     return Priced(call.model, work.rule, most(ctx, work), dict(zip(BOUNDED, bounds, strict=True)))
 
 
-def check_allowed(caller: Caller, model: str, targets: tuple[str, ...]) -> None:
-    """Raises ModelForbidden unless the key may use this name, or all that it stands for."""
-    try:
-        check_model(caller, model)
-    except ModelForbidden:
-        if targets == (model,):
-            raise
-        for target in targets:
-            check_model(caller, target)
-
-
 def is_known(ctx: Context, caller: Caller, model: str, targets: tuple[str, ...]) -> bool:
     """A live key's models are those that a channel of its group serves; a test key may also call what the catalogue and
     the sandbox know."""
@@ -102,7 +91,7 @@ def most(ctx: Context, work: Work) -> Micros:
     rule, call = work.rule, work.call
     if work.caller.mode == TEST and BROKE in call.body:
         raise QuotaSpent()
-    if rule is None or not rule.lines:
+    if rule is None or rule.free:
         return 0
     asked, answered = _bounds(ctx, work)
     held = rule.most_tokens(asked, answered)

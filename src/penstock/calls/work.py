@@ -106,10 +106,10 @@ class Work:
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}
         self._used(total(usage, INPUT_UNITS) + total(usage, OUTPUT_UNITS))
         ledger = self.ctx.of(Allowances)
-        if not self.rule.lines:  # free: the books need not know
+        rule = self.rule.on(self.deployment.channel.name) if self.deployment else self.rule
+        if not rule.lines:  # free: the books need not know
             ledger.release(self.hold)
             return self._note(ledger.next_id(), outcome, usage, 0, estimated=estimated)
-        rule = self.rule.on(self.deployment.channel.name) if self.deployment else self.rule
         id, charge, on_disk = ledger.settle(
             self.hold, self.caller, self.call.model, rule, usage, estimated=estimated, most=self.most
         )

@@ -49,7 +49,8 @@ class Quota:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The owner of a valid key. Limits are None where there are none: `rpm` requests and `tpm` tokens a minute,
-    `concurrency` unfinished pieces of work. `networks`: where its clients may be; everywhere, if there are none."""
+    `concurrency` unfinished pieces of work. `root` is the first of the keys that this one was rotated from, if any:
+    they share quotas. `networks`: where its clients may be; everywhere, if there are none."""
 
     key: str
     account: str
@@ -65,3 +66,4 @@ class Caller:
     scopes: frozenset[str] = frozenset((RELAY, READ))
     expires_at: Nanos | None = None
     quota: Quota | None = None
+    root: str = ""

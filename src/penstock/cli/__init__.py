@@ -22,7 +22,7 @@ from penstock.cli import (
     prices,
     tasks,
 )
-from penstock.cli._showing import err
+from penstock.cli._showing import say
 from penstock.errors import PenstockError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
     help="One base URL and one key for every model: a self-hosted gateway for generative AI.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is text: the brackets in it mean what they say
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 NOUNS = (
@@ -47,8 +48,8 @@ def main() -> None:
     try:
         app()
     except PenstockError as error:
-        err.print(f"[bold red]penstock:[/] {error}", highlight=False)
+        say(("penstock:", "bold red"), f" {error}")
         sys.exit(1)
     except ValueError as error:  # settings that make no sense
-        err.print(f"[bold red]penstock:[/] {error}", highlight=False, markup=False)
+        say(("penstock:", "bold red"), f" {error}")
         sys.exit(2)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, Test, err, operate, show
+from penstock.cli._showing import AsJson, Data, Test, operate, say, show
 
 commands = typer.Typer(name="accounts", help="Accounts: who pays.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option(help="Kept in the books.")]
@@ -22,7 +22,7 @@ def create_account(
 ) -> None:
     """Make an account, with 1,000 USD of test money."""
     made = operate(data, "accounts.create", name=name, group=group)
-    print(json.dumps(made)) if as_json else err.print(f"account {name!r} made")
+    print(json.dumps(made)) if as_json else say(f"account {name!r} made")
 
 
 @commands.command("change")
@@ -34,7 +34,7 @@ def change_account(
 ) -> None:
     """Put an account into another group, at once."""
     changed = operate(data, "accounts.change", name=name, group=group)
-    print(json.dumps(changed)) if as_json else err.print(f"account {name!r} is in group {group!r}")
+    print(json.dumps(changed)) if as_json else say(f"account {name!r} is in group {group!r}")
 
 
 @commands.command("topup")
@@ -93,7 +93,7 @@ def usage(
 @commands.command("list")
 def list_accounts(data: Data = None, as_json: AsJson = False) -> None:
     """List accounts and what they have left."""
-    show(operate(data, "accounts.list"), as_json, "name", "group", "live", "test", "created_at", "id")
+    show(operate(data, "accounts.list"), as_json, "name", "group", "live", "test", "created_at")
 
 
 def _mode(test: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, show
+from penstock.cli._showing import AsJson, Data, operate, say, show
 
 commands = typer.Typer(
     name="aliases", help="Aliases: names of your own for models, and what to fall back on.", no_args_is_help=True
@@ -26,19 +26,19 @@ def set_alias(
     if as_json:
         print(json.dumps(made))
         return
-    err.print(f"{name} is {', then '.join(made['models'])}", highlight=False)
+    say(f"{name} is {', then '.join(made['models'])}")
     for model in made["unserved"]:
-        err.print(f"no channel serves {model} yet; add one: penstock channels add", highlight=False)
+        say(f"no channel serves {model} yet; add one: penstock channels add")
 
 
 @commands.command("list")
 def list_aliases(data: Data = None, as_json: AsJson = False) -> None:
     """List aliases, and what they stand for."""
-    show(operate(data, "aliases.list"), as_json, "name", "targets", "models", "unserved")
+    show(operate(data, "aliases.list"), as_json, "name", "targets", below=("models", "unserved"))
 
 
 @commands.command("remove")
 def remove_alias(name: str, data: Data = None) -> None:
     """Forget an alias. Work that exists goes on."""
     operate(data, "aliases.remove", name=name)
-    err.print("removed")
+    say(f"alias {name!r} removed")

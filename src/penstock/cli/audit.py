@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, show
+from penstock.cli._showing import AsJson, Data, operate, say, show
 
 commands = typer.Typer(name="audit", help="The audit log: what operators did.", no_args_is_help=True)
 
@@ -23,7 +23,13 @@ def list_audit(
 ) -> None:
     """Show what operators did, newest first. An act without an outcome was cut short."""
     page = operate(data, "audit.list", act=act, actor=actor, since=since, cursor=cursor, limit=limit)
-    told = [done | {"given": [f"{name}={value}" for name, value in done["given"].items()]} for done in page["acts"]]
-    show(page if as_json else told, as_json, "at", "actor", "act", "given", "outcome")
+    told = [done | {"given": _given(done["given"])} for done in page["acts"]]
+    show(page if as_json else told, as_json, "at", "actor", "act", "outcome", cut="given")
     if page["next"] and not as_json:
-        err.print(f"[dim]more: --cursor {page['next']}[/]")
+        say((f"more: --cursor {page['next']}", "dim"))
+
+
+def _given(given: dict[str, Any]) -> str:
+    """On one line; `--json` has it whole."""
+    said = {name: value for name, value in given.items() if value not in (None, "", [], {})}
+    return " ".join(f"{name}={','.join(map(str, it)) if isinstance(it, list) else it}" for name, it in said.items())

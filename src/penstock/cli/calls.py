@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, Test, err, operate, show
+from penstock.cli._showing import AsJson, Data, Test, operate, say, show
 
 commands = typer.Typer(name="calls", help="Calls: the request log.", no_args_is_help=True)
 
@@ -21,7 +21,9 @@ def list_calls(
 ) -> None:
     """Show an account's calls, newest first: what was asked where, what it used, cost, and took."""
     found = operate(data, "calls.list", account=account, mode="test" if test else "live", limit=limit)
-    show(found, as_json, "at", "model", "channel", "outcome", "units", "charge", "took_us")
+    if not as_json:
+        found = [call | {"took": f"{call['took_us'] / 1e6:.2f} s"} for call in found]
+    show(found, as_json, "request", "at", "outcome", "charge", "took", below=("model", "channel", "units"))
 
 
 @commands.command("refund")
@@ -33,4 +35,4 @@ def refund_call(
 ) -> None:
     """Give back some of what a call was charged."""
     operate(data, "calls.refund", call=call, usd=usd, reason=reason)
-    err.print("refunded")
+    say(f"{usd} USD of {call} refunded")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, out, show
+from penstock.cli._showing import BAD, GOOD, AsJson, Data, operate, out, say, show
 
 commands = typer.Typer(name="channels", help="Channels: upstream accounts and servers.", no_args_is_help=True)
 
@@ -29,6 +30,8 @@ Option = Annotated[
     list[str] | None, typer.Option("--option", help="A fact: idempotent=true, cost=0.8, probe_s=10. Repeat it.")
 ]
 BOUNDS = ("concurrency", "rpm")
+USUAL = {"priority": 0, "weight": 1, "concurrency": None, "rpm": None, "credentials": 1}
+"""What a channel has unless told; a list of channels shows what is other."""
 
 
 @commands.command("add")
@@ -54,9 +57,9 @@ def add_channel(
     if as_json:
         print(json.dumps(made))
         return
-    err.print(f"channel {name!r} added; try it: penstock channels test {name}")
+    say(f"channel {name!r} added; try it: penstock channels test {shlex.quote(name)}")
     if "upload_url" in made:
-        err.print(f"start the Cog server with --upload-url {made['upload_url']}", highlight=False, soft_wrap=True)
+        say(f"start the Cog server with --upload-url {made['upload_url']}")
 
 
 @commands.command("change")
@@ -95,10 +98,7 @@ def change_channel(
             raise typer.BadParameter(f"there is no bound {bound!r}; there are {', '.join(BOUNDS)}")
         said[bound] = None
     changed = operate(data, "channels.change", name=name, **said)
-    if as_json:
-        print(json.dumps(changed))
-    else:
-        err.print("changed")
+    print(json.dumps(changed)) if as_json else say(f"channel {name!r} changed")
 
 
 def _credentials(given: list[str] | None) -> list[str] | None:
@@ -127,29 +127,33 @@ def list_channels(data: Data = None, as_json: AsJson = False) -> None:
     rows = operate(data, "channels.list")
     if as_json:
         return show(rows, as_json)
-    columns = ("name", "provider", "models", "priority", "weight", "concurrency", "rpm", "credentials")
-    shown = [
-        row
-        | {
-            "models": [ours if ours == theirs else f"{ours}={theirs}" for ours, theirs in row["models"].items()],
-            "health": "disabled" if row["disabled"] else _health(row["health"]),
-            "first byte": [
-                f"{model} {first_s:g}" for each in row["health"] for model, first_s in each["first_s"].items()
-            ],
-        }
-        for row in rows
-    ]
-    show(shown, False, *columns, "health", "first byte")
+    show([_brief(row) for row in rows], False, "name", "provider", *USUAL, "health", below=("models", "first byte"))
+    for row in rows:
+        for trouble in _troubles(row["health"]):
+            say(f"{row['name']} {trouble}", to=out)
 
 
-def _health(credentials: list[dict[str, Any]]) -> str:
-    """`ready`, or who does not do well: by number where there are several."""
+def _brief(row: dict[str, Any]) -> dict[str, Any]:
+    """Without what is as it would be had nobody said anything."""
+    resting = not row["disabled"] and _troubles(row["health"])
+    return {
+        "name": row["name"],
+        "provider": row["provider"],
+        **{name: row[name] if row[name] != usual else None for name, usual in USUAL.items()},
+        "health": "disabled" if row["disabled"] else "see below" if resting else "ready",
+        "models": [ours if ours == theirs else f"{ours}={theirs}" for ours, theirs in row["models"].items()],
+        "first byte": [f"{model} {first_s:g}" for each in row["health"] for model, first_s in each["first_s"].items()],
+    }
+
+
+def _troubles(credentials: list[dict[str, Any]]) -> list[str]:
+    """Who does not do well, and why: by number where there are several."""
     several, troubled = len(credentials) > 1, []
     for number, each in enumerate(credentials, 1):
         parts = [("", each), *each["models"].items()]
         whose = f"no. {number} " if several else ""
         troubled += [f"{whose}{model} {_state(it)}".strip() for model, it in parts if it["state"] != "ready"]
-    return "; ".join(troubled) or "ready"
+    return troubled
 
 
 def _state(it: dict[str, Any]) -> str:
@@ -166,12 +170,12 @@ def test_channel(name: str, data: Data = None, as_json: AsJson = False) -> None:
         print(json.dumps(found))
     elif several:
         for number, each in enumerate(several, 1):
-            said = "[green]✓[/] works" if each["works"] else f"[red]✗[/] {each['reason']}"
-            err.print(f"{name} no. {number}: {said}", highlight=False)
+            mark, said = (GOOD, "works") if each["works"] else (BAD, each["reason"])
+            say(f"{name} no. {number}: ", mark, f" {said}")
     elif found["works"]:
-        out.print(f"[green]✓[/] {name} works")
+        say(GOOD, f" {name} works", to=out)
     else:
-        err.print(f"[red]✗[/] {name}: {found['reason']}", highlight=False)
+        say(BAD, f" {name}: {found['reason']}")
     sys.exit(0 if found["works"] else 1)
 
 
@@ -183,4 +187,4 @@ def disable_channel(
 ) -> None:
     """Send a channel no new work. What runs there goes on."""
     operate(data, "channels.disable", name=name, disabled=not enable)
-    err.print("enabled" if enable else "disabled")
+    say(f"channel {name!r} {'enabled' if enable else 'disabled'}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, show
+from penstock.cli._showing import AsJson, Data, moment, operate, say, show
 
 commands = typer.Typer(name="codes", help="Codes: money that callers redeem.", no_args_is_help=True)
 
@@ -30,18 +30,28 @@ def create_codes(
         return
     for code in made:
         print(code["code"])
-    err.print(f"{len(made)} of {usd} USD each. Keep them: they can't be shown again.", highlight=False)
+    say(f"{len(made)} of {usd} USD each. Keep them: they can't be shown again.")
 
 
 @commands.command("list")
 def list_codes(data: Data = None, as_json: AsJson = False) -> None:
     """List codes by how they begin, and what became of them."""
-    columns = ("prefix", "amount", "reason", "created_at", "expires_at", "revoked_at", "redeemed_at", "redeemed_by")
-    show(operate(data, "codes.list"), as_json, *columns, "id")
+    found = operate(data, "codes.list")
+    if not as_json:
+        found = [code | {"state": _state(code)} for code in found]
+    show(found, as_json, "prefix", "amount", "created_at", "state", below=("reason",))
 
 
 @commands.command("revoke")
 def revoke_code(code: Annotated[str, typer.Argument(help="Its id, or how it begins.")], data: Data = None) -> None:
     """Revoke a code that was not redeemed yet."""
     operate(data, "codes.revoke", code=code)
-    err.print("revoked")
+    say(f"code {code!r} revoked")
+
+
+def _state(code: dict[str, Any]) -> str:
+    if code["redeemed_at"]:
+        return f"redeemed {moment(code['redeemed_at'])} by {code['redeemed_by']}"
+    if code["revoked_at"]:
+        return f"revoked {moment(code['revoked_at'])}"
+    return f"until {moment(code['expires_at'])}" if code["expires_at"] else "open"

@@ -11,17 +11,16 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from penstock import config
-from penstock.cli._showing import AsJson, Data, err, operate, out
+from penstock.cli._showing import AsJson, Data, operate, out, say
 from penstock.errors import CallerError
 
 commands = typer.Typer()
 """Without a name: these stand beside the nouns."""
 imports = typer.Typer(name="import", help="Move here from another gateway.", no_args_is_help=True)
 DIFFERS = 3
-MARKS = {"add": "[green]+", "change": "[yellow]~"}
+MARKS = {"add": ("+", "green"), "change": ("~", "yellow")}
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change: exit code 3 if anything would.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -39,7 +38,7 @@ def apply(
     """Add and change what a file declares, at once. Nothing is removed. Exit code 1 if it is refused."""
     from penstock.declared import document
 
-    _apply(document.read(_text(file), os.environ), data, dry_run=dry_run, yes=yes, as_json=as_json)
+    _apply(document.read(_text(file), os.environ, str(file)), data, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @commands.command("export")
@@ -52,11 +51,9 @@ def export(
     made = operate(data, "declared.export", secrets=secrets)
     _write(made["toml"], output)
     for line in made["skipped"]:
-        err.print(f"left out: {line}", highlight=False, markup=False, soft_wrap=True)
+        say(f"left out: {line}")
     if made["asks"]:
-        err.print(
-            f"it asks the environment for {', '.join(made['asks'])}", highlight=False, markup=False, soft_wrap=True
-        )
+        say(f"it asks the environment for {', '.join(made['asks'])}")
 
 
 @imports.command("new-api")
@@ -101,11 +98,11 @@ def _move(moved: Any, output: Path | None, data: Path | None, **how: bool) -> No
     from penstock.declared.exporting import written
 
     for line in moved.skipped:
-        err.print(f"left behind: {line}", highlight=False, markup=False, soft_wrap=True)
+        say(f"left behind: {line}")
     if output:
         _write(written(moved.document), output)
     else:
-        _apply(filled(moved.document, os.environ), data, **how)
+        _apply(filled(moved.document, os.environ, strict=not how["dry_run"]), data, **how)
 
 
 def _apply(document: Any, data: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
@@ -125,14 +122,14 @@ def _apply(document: Any, data: Path | None, *, dry_run: bool, yes: bool, as_jso
 
 def _show(changes: list[dict[str, Any]], due: list[dict[str, Any]]) -> None:
     for change in due:
-        mark = MARKS[change["verb"]]
-        out.print(f"{mark} {change['part']} {escape(change['name'])}[/]", highlight=False)
+        mark, style = MARKS[change["verb"]]
+        say((f"{mark} {change['part']} {change['name']}", style), to=out)
         for field, value in change["after"].items():
             before = f"{_said(change['before'][field])} → " if field in change["before"] else ""
-            out.print(f"    {field}: {escape(before + _said(value))}", highlight=False, soft_wrap=True)
+            say(f"    {field}: {before}{_said(value)}", to=out)
     same = len(changes) - len(due)
     words = f"{len(due)} to do, {same} as declared" if due else f"nothing to do: {same} as declared"
-    err.print(words, highlight=False)
+    say(words)
 
 
 def _said(value: Any) -> str:
@@ -148,11 +145,10 @@ def _tell(done: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(done, ensure_ascii=False))
         return
     for key in done["keys"]:
-        name = escape(f"{key['account']}/{key['name']}")
-        out.print(f"key {name}: [bold]{key['key']}[/]", highlight=False, soft_wrap=True)
+        say(f"key {key['account']}/{key['name']}: ", (key["key"], "bold"), to=out)
     if done["keys"]:
-        err.print("Keep these keys: they can't be shown again.")
-    err.print(f"{len(done['changes'])} done")
+        say("Keep these keys: they can't be shown again.")
+    say(f"{len(done['changes'])} done")
 
 
 def _write(text: str, output: Path | None) -> None:
@@ -162,4 +158,4 @@ def _write(text: str, output: Path | None) -> None:
         return
     output.touch(mode=0o600)
     output.write_text(text)
-    err.print(f"written to {output}", highlight=False, markup=False, soft_wrap=True)
+    say(f"written to {output}")

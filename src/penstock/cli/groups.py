@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, show
-from penstock.cli.keys import Concurrency, Models, Rpm, Tpm, Words, cleared, facts
+from penstock.cli._showing import AsJson, Data, facts, operate, say, show
+from penstock.cli.keys import Concurrency, Models, Rpm, Tpm, Words, cleared
 
 commands = typer.Typer(name="groups", help="Groups: who shares models, channels, and prices.", no_args_is_help=True)
 
@@ -57,7 +57,7 @@ def show_group(name: str, data: Data = None, as_json: AsJson = False) -> None:
 def remove_group(name: str, data: Data = None) -> None:
     """Remove a group that no key and no account is in."""
     operate(data, "groups.remove", name=name)
-    err.print("removed")
+    say(f"group {name!r} removed")
 
 
 def _show(group: dict[str, Any], as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from penstock import __version__, config, log
-from penstock.cli._showing import AsJson, Data, leave, operate, out, show
+from penstock.cli._showing import BAD, GOOD, LOOK, AsJson, Data, leave, operate, out, say, show
 
 commands = typer.Typer()
 """Without a name: these stand beside the nouns."""
@@ -54,12 +54,12 @@ def run(
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look the installation over. Exit code 1 if something is wrong."""
     found = operate(data, "doctor")
-    marks = {"good": "[green]✓[/]", "look": "[yellow]![/]", "bad": "[red]✗[/]"}
+    marks = {"good": GOOD, "look": LOOK, "bad": BAD}
     if as_json:
         show(found, as_json)
     else:
         for finding in found:
-            out.print(marks[finding["verdict"]], f"[bold]{finding['about']}[/]:", finding["words"], highlight=False)
+            say(marks[finding["verdict"]], " ", (finding["about"], "bold"), f": {finding['words']}", to=out)
     sys.exit(1 if any(finding["verdict"] == "bad" for finding in found) else 0)
 
 
@@ -67,7 +67,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
 def backup(to: Annotated[str, typer.Argument(help="A new folder.")], data: Data = None) -> None:
     """Copy database, files, and secret, also while the server runs."""
     made = operate(data, "backup", to=str(Path(to).absolute()))
-    out.print(f"backed up {made['bytes']:,} bytes to {made['to']}")
+    say(f"backed up {made['bytes']:,} bytes to {made['to']}", to=out)
 
 
 @commands.command()
@@ -80,4 +80,4 @@ def version() -> None:
 def prune(data: Data = None) -> None:
     """Remove now what is past its time."""
     gone = operate(data, "files.prune")
-    out.print(f"removed the data of {gone['tasks']} tasks, {gone['files']} files, {gone['blobs']} blobs")
+    say(f"removed the data of {gone['tasks']} tasks, {gone['files']} files, {gone['blobs']} blobs", to=out)

@@ -6,10 +6,9 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from penstock.cli._showing import AsJson, Data, err, operate, out, show
+from penstock import clock
+from penstock.cli._showing import AsJson, Data, facts, moment, operate, out, say, show, usd
 
 commands = typer.Typer(name="keys", help="Keys: what clients call with.", no_args_is_help=True)
 
@@ -27,6 +26,7 @@ Rpm = Annotated[int | None, typer.Option(min=1, help="The most requests a minute
 Tpm = Annotated[int | None, typer.Option(min=1, help="The most tokens a minute.")]
 Concurrency = Annotated[int | None, typer.Option(min=1, help="The most unfinished work at once.")]
 
+DAY_S = 86_400.0
 BOUNDS = {
     "group": "group",
     "expires": "expires",
@@ -40,6 +40,22 @@ BOUNDS = {
     "concurrency": "concurrency",
 }
 """What can be taken away, by the name of its option."""
+FIRST = (
+    *("id", "prefix", "name", "mode", "account", "account_id", "group", "account_group"),
+    *("state", "created_at", "expires_at", "scopes"),
+)
+"""What a key is, before what it may."""
+WORDS = {
+    "rpm": "{} requests a minute",
+    "tpm": "{} tokens a minute",
+    "concurrency": "{} at once",
+    "quota_total": "{} USD in all",
+    "quota_month": "{} USD a month",
+    "quota_day": "{} USD a day",
+    "models": "models {}",
+    "networks": "from {}",
+}
+"""Its bounds, in a list of keys."""
 
 
 @commands.command("create")
@@ -126,8 +142,8 @@ def list_keys(data: Data = None, as_json: AsJson = False) -> None:
     """List keys, without their secrets."""
     found = operate(data, "keys.list")
     if not as_json:
-        found = [row | {"group": row["group"] or row["account_group"], "state": _state(row)} for row in found]
-    show(found, as_json, "prefix", "name", "mode", "account", "group", "state")
+        found = [key | {"group": _group(key), "state": _state(key), "bounds": _bounds(key)} for key in found]
+    show(found, as_json, "prefix", "name", "mode", "account", "group", "state", below=("bounds",))
 
 
 @commands.command("show")
@@ -141,7 +157,7 @@ def show_key(key: Which, data: Data = None, as_json: AsJson = False) -> None:
 def revoke_key(key: Which, data: Data = None) -> None:
     """Revoke a key, at once."""
     operate(data, "keys.revoke", key=key)
-    err.print("revoked")
+    say(f"key {key!r} revoked")
 
 
 def cleared(words: Words, bounds: dict[str, str]) -> dict[str, None]:
@@ -159,32 +175,49 @@ def _made(made: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(made))
     else:
-        out.print(f"[bold]{made['key']}[/]", highlight=False, soft_wrap=True)
-        words = f"{made['mode']} key {made['name']!r} of account {made['account']!r}."
-        err.print(f"{words} Keep it: it can't be shown again.", soft_wrap=True)
+        say((made["key"], "bold"), to=out)
+        say(f"{made['mode']} key {made['name']!r} of account {made['account']!r}. Keep it: it can't be shown again.")
+
+
+def _group(key: dict[str, Any]) -> str:
+    """But for the one that all are in."""
+    group = key["group"] or key["account_group"]
+    return "" if group == "default" else str(group)
 
 
 def _state(key: dict[str, Any]) -> str:
     ends = key["expires_at"]
-    return f"until {ends[:10]}" if key["state"] == "active" and ends else str(key["state"])
+    if key["state"] != "active" or not ends:
+        return str(key["state"])
+    soon = clock.parse(ends) < clock.after(DAY_S)
+    return f"until {moment(ends) if soon else ends[:10]}"
+
+
+def _bounds(key: dict[str, Any]) -> list[str]:
+    special = [] if key["scopes"] == ["relay", "read"] else [f"scopes {' '.join(key['scopes'])}"]
+    return special + [
+        words.format(_bound(name, key[name])) for name, words in WORDS.items() if key[name] not in (None, [])
+    ]
+
+
+def _bound(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(value)
+    return usd(value) if name.startswith("quota") else f"{value:,}"
 
 
 def _print(key: dict[str, Any]) -> None:
     effect, spent = key.pop("in_effect", {}), key.pop("spent", {})
-    more = {f"{name} in effect": value for name, value in effect.items() if value != key.get(name)}
-    more |= {f"spent {name}": value for name, value in spent.items()}
-    facts({name: _value(name, value) for name, value in (key | more).items()})
+    said = {name: key[name] for name in sorted(key, key=_place)}
+    said |= {f"{name} in effect": value for name, value in effect.items() if value != key.get(name)}
+    said |= {f"spent {name}": value for name, value in spent.items()}
+    facts({name: _value(name, value) for name, value in said.items()})
+
+
+def _place(name: str) -> int:
+    """What is not among the first stays in its order."""
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def _value(name: str, value: Any) -> Any:
-    return f"{value / 1e6:g} USD" if name.startswith(("quota", "spent")) and value is not None else value
-
-
-def facts(said: dict[str, Any]) -> None:
-    """A line for each thing that is said."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in said.items():
-        if value not in (None, [], ""):
-            words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(words))
-    out.print(table)
+    return f"{usd(value)} USD" if name.startswith(("quota", "spent")) and value is not None else value

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, Test, err, operate, out, show
+from penstock.cli._showing import BAD, GOOD, AsJson, Data, Test, number, operate, out, say, show, usd
 
 commands = typer.Typer(name="ledger", help="The books.", no_args_is_help=True)
 
@@ -17,9 +17,9 @@ def check_ledger(data: Data = None) -> None:
     """Prove the books. Exit code 1 if they do not balance."""
     wrong = operate(data, "ledger.check")
     for words in wrong:
-        err.print(f"[red]✗[/] {words}", highlight=False)
+        say(BAD, f" {words}")
     if not wrong:
-        out.print("[green]✓[/] the books balance")
+        say(GOOD, " the books balance", to=out)
     sys.exit(1 if wrong else 0)
 
 
@@ -33,6 +33,8 @@ def show_ledger(
 ) -> None:
     """Show an account's entries, newest first."""
     found = operate(data, "ledger.show", account=account, mode="test" if test else "live", limit=limit)
+    if not as_json:
+        found = [entry | {"uncovered": entry["uncovered"] or None} for entry in found]
     show(found, as_json, "at", "kind", "amount", "work", "uncovered")
 
 
@@ -47,13 +49,13 @@ def explain_charge(
     if as_json:
         show(found, as_json)
         return
-    out.print(f"{found['work']} {found['id']} of {found['model']}, {found['at']}", highlight=False)
-    out.print(f"price {found['rule'] or 'none'} ({found['source'] or 'no source'})", highlight=False, markup=False)
+    say(f"{found['work']} {found['id']} of {found['model']}, {found['at']}", to=out)
+    say(f"price {found['rule'] or 'none'} ({found['source'] or 'no source'})", to=out)
     for line in found["lines"]:
-        each = f"{line['amount']:,} {line['unit']} × {line['micros'] / 1e6:g} USD / {line['per']:,}"
-        out.print(f"  {each} = {float(line['comes_to']) / 1e6:.9g} USD", highlight=False)
+        each = f"{number(line['amount'])} {line['unit']} × {usd(line['micros'])} USD / {line['per']:,}"
+        say(f"  {each} = {usd(line['comes_to'])} USD", to=out)
     if found["multiplier"] != 1:
-        out.print(f"  × {found['multiplier']:g} for the group", highlight=False)
+        say(f"  × {number(found['multiplier'])} for the group", to=out)
     for name in ("total", "uncovered", "charge", "refunded", "recomputed"):
         if found[name] is not None:
-            out.print(f"{name:>10} {found[name] / 1e6:.6f} USD", highlight=False)
+            say(f"{name:>10} {found[name] / 1e6:.6f} USD", to=out)

@@ -16,4 +16,5 @@ def list_models(
     search: Annotated[str, typer.Argument(help="Words to look for.")] = "", data: Data = None, as_json: AsJson = False
 ) -> None:
     """List the models that this gateway knows, and the channels that serve them."""
-    show(operate(data, "models.list", search=search), as_json, "model", "kind", "channels", "description")
+    found = operate(data, "models.list", search=search)
+    show(found, as_json, "model", "kind", "channels", below=("price",), cut="description")

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, out, show
+from penstock.cli._showing import LOOK, AsJson, Data, operate, out, say, show
 
 commands = typer.Typer(name="prices", help="Prices: what models cost your callers.", no_args_is_help=True)
 
+OPERATOR = "operator"
+"""Where a price is from unless told: no source to speak of."""
 Channel = Annotated[str, typer.Option(help="On this channel alone.")]
 From = Annotated[str, typer.Option("--from", help="From then on, by UTC: 2026-12-01, or 2026-12-01T09:00:00Z.")]
 
@@ -40,7 +42,7 @@ def set_price(
     ] = None,
     channel: Channel = "",
     starts: From = "",
-    source: Annotated[str, typer.Option(help="Where the price is from: a page, a contract.")] = "operator",
+    source: Annotated[str, typer.Option(help="Where the price is from: a page, a contract.")] = OPERATOR,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,12 +71,18 @@ def unset_price(
 @commands.command("list")
 def list_prices(
     model: Annotated[str, typer.Argument(help="A name, or a pattern such as 'openai/*'.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="With the prices that were.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="With the whole catalogue, and the prices that were.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what each model costs, and will cost."""
-    _show(operate(data, "prices.list", model=model, every=every), as_json)
+    """List your own prices, and what models cost that channels serve. With MODEL or --all, the catalogue's too."""
+    rows = operate(data, "prices.list", model=model, every=every)
+    if not model and not every:
+        served = {each["model"] for each in operate(data, "models.list") if each["channels"]}
+        rows = [row for row in rows if row["from"] == "you" or row["model"] in served]
+    _show(rows, as_json)
+    if not rows and not as_json:
+        say("the catalogue's: penstock prices list --all")
 
 
 @commands.command("show")
@@ -82,8 +90,9 @@ def show_price(model: str, data: Data = None, as_json: AsJson = False) -> None:
     """Show all prices that a model had, has, and will have."""
     rows = operate(data, "prices.show", model=model)
     _show(rows, as_json)
-    for source in dict.fromkeys(row["source"] for row in rows if row["source"] and not as_json):
-        out.print(f"[dim]{source}[/]", highlight=False, soft_wrap=True)
+    for source in dict.fromkeys(row["source"] for row in rows if not as_json):
+        if source not in ("", OPERATOR):
+            say((f"source: {source}", "dim"), to=out)
 
 
 @commands.command("import")
@@ -107,15 +116,15 @@ def import_prices(
         {"model": change["model"], "change": change["change"], "price": _steps(change)} for change in made["changes"]
     ]
     if rows:
-        show(rows, False, "model", "change", "price")
+        show(rows, False, "model", "change", below=("price",))
     for refused in made["refused"]:
-        err.print(f"[yellow]![/] {refused['model']}: {refused['why']}", highlight=False, soft_wrap=True)
+        say(LOOK, f" {refused['model']}: {refused['why']}")
     verb = "would change" if dry_run else "changed"
-    err.print(f"{len(rows)} {verb}, {made['same']} are as they were, {len(made['refused'])} refused", highlight=False)
+    say(f"{len(rows)} {verb}, {made['same']} are as they were, {len(made['refused'])} refused")
 
 
 def _steps(change: dict[str, Any]) -> str:
-    return "\n".join(
+    return "; ".join(
         f"{step['line']}: {step['was'] or '–'} → {step['is'] or '–'}{f' ({by})' if (by := step['by']) else ''}"
         for step in change["steps"]
     )
@@ -127,16 +136,15 @@ def _say(made: dict[str, Any], as_json: bool, verb: str) -> None:
         return
     where = f" on {made['channel']}" if made["channel"] else ""
     when = f" from {made['starts_at']}" if made["holds"] == "coming" else ""
-    err.print(f"price of {made['model']}{where} {verb}{when}", highlight=False, soft_wrap=True)
+    say(f"price of {made['model']}{where} {verb}{when}")
     if not made["priced"] and made["holds"] == "now":
         but = "elsewhere" if made["channel"] else "any more"
-        err.print(f"[yellow]![/] it has no price {but}, so live keys can't use it", highlight=False, soft_wrap=True)
+        say(LOOK, f" it has no price {but}, so live keys can't use it")
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not as_json:
         for row in rows:
-            row["price"] = "\n".join(row["price"]) or ("the list price again" if row.get("unset") else "free")
-            row["since"] = (row["starts_at"] or "").removesuffix("T00:00:00Z").replace("T", "\n") or None
-    several = any(row["channel"] for row in rows)
-    show(rows, as_json, "model", *(["channel"] if several else []), "price", "holds", "since", "from")
+            row["price"] = "; ".join(row["price"]) or ("the list price again" if row.get("unset") else "free")
+            row["since"] = (row["starts_at"] or "").removesuffix("T00:00:00Z").replace("T", " ").removesuffix("Z")
+    show(rows, as_json, "model", "channel", "holds", "since", "from", below=("price",))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli._showing import AsJson, Data, err, operate, out, show
+from penstock.cli._showing import AsJson, Data, operate, out, say, show
 
 commands = typer.Typer(name="tasks", help="Tasks: long jobs, and what became of them.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def list_tasks(
 ) -> None:
     """List tasks, newest first."""
     found = operate(data, "tasks.list", state=state, model=model, limit=limit)
-    show(found, as_json, "id", "state", "model", "mode", "charge", "created_at", "error_code")
+    show(found, as_json, "id", "created_at", "state", "mode", "charge", below=("model", "error_code"))
 
 
 @commands.command("show")
@@ -35,7 +35,7 @@ def show_task(task: str, data: Data = None, as_json: AsJson = False) -> None:
 @commands.command("cancel")
 def cancel_task(task: str, data: Data = None) -> None:
     """Cancel a task."""
-    err.print(operate(data, "tasks.cancel", task=task)["state"])
+    say(f"task {task}: {operate(data, 'tasks.cancel', task=task)['state']}")
 
 
 @commands.command("retry")
@@ -48,11 +48,11 @@ def retry_task(task: str, data: Data = None) -> None:
 def redeliver(task: str, data: Data = None) -> None:
     """Send a task's last webhook again."""
     operate(data, "tasks.redeliver", task=task)
-    err.print("on its way")
+    say(f"the webhook of {task} is on its way")
 
 
 @commands.command("refund")
 def refund_task(task: str, usd: str, reason: Annotated[str, typer.Option()], data: Data = None) -> None:
     """Give back some of what a task was charged."""
     operate(data, "tasks.refund", task=task, usd=usd, reason=reason)
-    err.print("refunded")
+    say(f"{usd} USD of {task} refunded")

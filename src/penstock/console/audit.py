@@ -37,8 +37,13 @@ async def recorded(ctx: Context, actor: str, act: str, given: str, work: Callabl
     except Exception as error:
         await _end(ctx, id, actor, act, error.code if isinstance(error, PenstockError) else PenstockError.code)
         raise
-    await _end(ctx, id, actor, act, "ok")
+    await _end(ctx, id, actor, act, _outcome(result))
     return result
+
+
+def _outcome(result: Any) -> str:
+    """A trial may well end, and say that something does not work."""
+    return str(result["error"]) if isinstance(result, dict) and result.get("works") is False else "ok"
 
 
 async def _end(ctx: Context, begun: str, actor: str, act: str, outcome: str) -> None:

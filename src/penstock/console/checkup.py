@@ -6,21 +6,25 @@ import os
 import shutil
 import sqlite3
 import stat
+from collections.abc import Iterator
 from typing import Any
 
 from penstock import ledger
+from penstock.console.offering import Offering
 from penstock.context import Context
 from penstock.errors import CallerError
 from penstock.routing import Channels
 from penstock.store import tasks
 
 FIXED_SQLITE = (3, 51, 3)
+NAMED = 20
+"""So many in one finding."""
 GOOD, LOOK, BAD = "good", "look", "bad"
 
 
 async def doctor(ctx: Context) -> list[dict[str, Any]]:
     """Findings, each {"verdict", "about", "words"}."""
-    found = [_disk(ctx), _secret(ctx), _database(ctx), _public_url(ctx), _channels(ctx)]
+    found = [_disk(ctx), _secret(ctx), _database(ctx), _public_url(ctx), _channels(ctx), *_slips(ctx)]
     wrong = await ledger.check(ctx)
     found.append(_say(BAD if wrong else GOOD, "ledger", "; ".join(wrong[:5]) or "the books balance"))
     unfinished = len(await tasks.unfinished(ctx.store))
@@ -78,3 +82,17 @@ def _channels(ctx: Context) -> dict[str, Any]:
         return _say(LOOK, "channels", "none yet: live keys have no model to call. Add one: penstock channels add")
     active = [channel for channel in channels if not channel.given["disabled"]]
     return _say(GOOD, "channels", f"{len(active)} of {len(channels)} in use")
+
+
+def _slips(ctx: Context) -> Iterator[dict[str, Any]]:
+    """What is set, and comes to nothing."""
+    offering = Offering(ctx)
+    for about, names, words in (
+        ("prices", offering.unpriced(), "served without a price, so no live key can use it: penstock prices set MODEL"),
+        ("prices", offering.idle_prices(), "has a price, and no channel serves it: is that its name?"),
+        ("aliases", offering.idle_aliases(), "stands for what no channel serves: penstock aliases list"),
+        ("groups", offering.idle_patterns(), "no channel has such a name: penstock groups show"),
+    ):
+        if names:
+            more = f", and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield _say(LOOK, about, f"{', '.join(names[:NAMED])}{more}: {words}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -75,27 +77,26 @@ def app(ctx: Context) -> ASGIApp:
     return dressed(Starlette(routes=routes, exception_handlers=handlers))
 
 
-def _homes(dialect: Dialect) -> set[str]:
-    """Where a dialect lives: its prefixes, and where it has none what its paths begin with."""
-    bare = {f"/{route.path.split('/')[1]}" for route in dialect.routes()} if "" in dialect.prefixes else set()
-    return {prefix for prefix in dialect.prefixes if prefix} | {
-        home for home in bare if "{" not in home and home != "/"
-    }
+def _nearness(dialect: Dialect, path: str) -> tuple[int, int]:
+    """How many segments of the path the dialect's nearest routes begin with, and how many routes those are."""
+    asked = path.split("/")[1:]
+    routes = [f"{prefix}{route.path}".split("/")[1:] for prefix in dialect.prefixes for route in dialect.routes()]
+    shared = [
+        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(asked, route, strict=False))) for route in routes
+    ]
+    most = max(shared, default=0)
+    return most, shared.count(most)
 
 
 def _in_dialect(request: Request, status: int) -> Response | None:
-    """A 404 in the words of the dialect whose prefix the path has, for clients; None for all else."""
+    """A 404 in the words of the dialect whose routes are nearest to the path, for clients; None for all else."""
     if status != 404 or is_browser(request):
         return None
     path = request.url.path
-    near = [
-        (max((len(home) for home in _homes(dialect) if path.startswith(f"{home}/")), default=0), dialect)
-        for dialect in dialects().values()
-    ]
-    nearest = max(length for length, _ in near)
     http = Incoming(request.method, path, request.headers, request.url.query)
-    for length, dialect in near:
-        if nearest and length == nearest and dialect.claims(http):
+    ranked = sorted(dialects().values(), key=lambda dialect: _nearness(dialect, path), reverse=True)
+    for dialect in ranked:
+        if _nearness(dialect, path)[0] and dialect.claims(http):
             out = dialect.error(NotFound())
             return Response(out.encoded(), out.status, out.headers, out.content_type)
     return None

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from penstock import ids
-from penstock.access import Groups, Keys, fields
+from penstock.access import Groups, Keys
 from penstock.canonical.who import LIVE
 from penstock.context import Context
 from penstock.declared import document as d
 from penstock.declared.comparing import ADD, CHANGE, SAME, Change, Step, planned, work
 from penstock.errors import PenstockError, Stale
 from penstock.ledger import Prices
+from penstock.money import micros
 from penstock.routing import Aliases, Channels
 from penstock.store import accounts, groups
 from penstock.tasks import learning
@@ -37,27 +38,32 @@ class Applied:
     keys: tuple[dict[str, Any], ...]
 
 
-class _Turns:
+class Turns:
     """One document at a time."""
 
     def __init__(self, ctx: Context) -> None:
         self.lock = asyncio.Lock()
 
 
-async def apply(ctx: Context, document: d.Document, *, makes_keys: bool = True) -> Applied:
-    """Do what differs. Raises CallerError, and then nothing is done, with the place of what is wrong. `makes_keys`
-    False: keys whose secret the document does not have are left alone, for nobody would see it."""
-    async with ctx.of(_Turns).lock:
-        done: list[Change] = []
-        made: list[dict[str, Any]] = []
-        for part, steps in (await planned(ctx, document)).items():
-            due = [step for step in steps if step.change.verb != SAME and (makes_keys or not _is_new_key(step))]
-            made += (due and await WRITES[part](ctx, due)) or []
-            done += [step.change for step in due]
-        return Applied(tuple(done), tuple(made))
+async def apply(ctx: Context, document: d.Document) -> Applied:
+    """Do what differs. Raises CallerError, and then nothing is done, with the place of what is wrong."""
+    async with ctx.of(Turns).lock:
+        return await carry_out(ctx, await planned(ctx, document))
 
 
-def _is_new_key(step: Step) -> bool:
+async def carry_out(ctx: Context, steps: Sequence[Step]) -> Applied:
+    """Do what was planned within this turn."""
+    made: list[dict[str, Any]] = []
+    due = [step for step in steps if step.change.verb != SAME]
+    for part, write in WRITES.items():
+        if of_part := [step for step in due if step.change.part == part]:
+            made += await write(ctx, of_part) or []
+        ctx.faults.reach(f"applied.{part}")
+    return Applied(tuple(step.change for step in due), tuple(made))
+
+
+def is_new_key(step: Step) -> bool:
+    """Nobody has its secret yet: whoever applies the document is shown it."""
     return step.change.part == "keys" and step.change.verb == ADD and not step.given[0].key
 
 
@@ -86,7 +92,7 @@ async def _accounts(ctx: Context, steps: Sequence[Step]) -> None:
 async def _book(ctx: Context, account: str, opening: d.Opening) -> None:
     """Once, whoever else is at it: the entry's id is made of the account and the opening, so there is room for one. It
     is the first one in the account's books."""
-    amount = fields.millionths("opening", opening.usd)
+    amount = micros(opening.usd, "opening")
     dice = int.from_bytes(hashlib.sha256(opening.id.encode()).digest()[:10])
     id = ids.encode(ids.made_at(account) // 1_000_000 << 80 | dice)
     detail = msgspec.json.encode({"reason": f"opening {opening.id}"}).decode()
@@ -126,8 +132,7 @@ async def _learn(ctx: Context, channels: Sequence[Any]) -> None:
 
 
 async def _aliases(ctx: Context, steps: Sequence[Step]) -> None:
-    for step in steps:
-        await ctx.of(Aliases).put(step.given.name, step.given.targets)
+    await ctx.of(Aliases).put_all({alias.name: alias.targets for alias in _given(steps)})
 
 
 async def _prices(ctx: Context, steps: Sequence[Step]) -> None:

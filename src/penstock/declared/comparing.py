@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,8 +27,9 @@ from penstock.errors import CallerError
 from penstock.ledger import Prices
 from penstock.ledger.lines import written
 from penstock.ledger.rules import Line
+from penstock.money import micros
 from penstock.routing import Aliases, Channels, Providers
-from penstock.routing.aliases import flattened
+from penstock.routing.aliases import checked, flattened
 from penstock.store import accounts
 
 Verb = Literal["add", "change", "same"]
@@ -35,9 +37,9 @@ ADD: Verb = "add"
 CHANGE: Verb = "change"
 SAME: Verb = "same"
 HIDDEN = "•••"
+AT_ONCE = 50
+"""Steps, before others get their turn."""
 SECRETS = frozenset(("credentials", "key"))
-LEARN_S = 5.0
-"""For so long new servers are asked what they take, before it goes on without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,12 @@ class _World:
 
 async def compared(ctx: Context, document: d.Document) -> list[Change]:
     """What applying it would do. Raises CallerError with the place of what is wrong."""
-    return [step.change for steps in (await planned(ctx, document)).values() for step in steps]
+    return [step.change for step in await planned(ctx, document)]
 
 
-async def planned(ctx: Context, document: d.Document) -> dict[str, list[Step]]:
-    """What differs and what does not, part by part, in the order in which they need each other."""
+async def planned(ctx: Context, document: d.Document) -> list[Step]:
+    """What differs and what does not, part by part, in the order in which they need each other. Others get their turn
+    in between, for a document may have thousands."""
     world = _World(
         ctx,
         document,
@@ -89,7 +92,13 @@ async def planned(ctx: Context, document: d.Document) -> dict[str, list[Step]]:
         channels={channel.name: channel for channel in there.channels(ctx)},
         keys=await ctx.of(Keys).every(),
     )
-    return {part: [step async for step in plan(world)] for part, plan in PARTS.items()}
+    steps: list[Step] = []
+    for plan in PARTS.values():
+        async for step in plan(world):
+            steps.append(step)
+            if len(steps) % AT_ONCE == 0:
+                await asyncio.sleep(0)
+    return steps
 
 
 # ── what differs ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +186,7 @@ async def _accounts(world: _World) -> AsyncIterator[Step]:
 
 async def _is_booked(ctx: Context, account: str, opening: d.Opening) -> bool:
     """Raises CallerError where it makes no sense, or is another account's."""
-    if not opening.id or fields.millionths("opening", opening.usd) <= 0:
+    if not opening.id or micros(opening.usd, "opening") <= 0:
         raise CallerError("an opening needs an id, and an amount of more than nothing")
     booked = await accounts.entries_of_work(ctx.store, work(opening))
     if booked and booked[0][1] != account:
@@ -219,11 +228,9 @@ async def _aliases(world: _World) -> AsyncIterator[Step]:
     had = world.ctx.of(Aliases).every()
     wanted = dict(_each("aliases", world.document.aliases, _name))
     with _at("aliases", ", ".join(wanted)):
-        flattened(had | {name: alias.targets for name, alias in wanted.items()})
+        flattened(had | {name: checked(name, alias.targets) for name, alias in wanted.items()})
     for name, alias in wanted.items():
         with _at("aliases", name):
-            if not name or not alias.targets or not all(alias.targets):
-                raise CallerError("an alias needs a name, and at least one model to stand for")
             old = d.Alias(name=name, targets=had[name]) if name in had else None
             before, after = _differing(old, alias)
         yield _step("aliases", name, old, before, after, alias)

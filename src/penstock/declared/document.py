@@ -146,9 +146,16 @@ def said(part: msgspec.Struct) -> dict[str, Any]:
     return {field: value for field, value in given.items() if value is not UNSET}
 
 
-def read(text: str, env: Mapping[str, str]) -> Document:
+def read(text: str, env: Mapping[str, str], where: str) -> Document:
     """Decode a document, with what it takes from the environment filled in; settings beside it are left alone. Raises
-    CallerError with the place of what is wrong."""
+    CallerError with the place of what is wrong: `where` the document is, and where in it."""
+    try:
+        return _read(text, env)
+    except CallerError as error:
+        raise CallerError(f"{where}: {error}") from None
+
+
+def _read(text: str, env: Mapping[str, str]) -> Document:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -158,9 +165,10 @@ def read(text: str, env: Mapping[str, str]) -> Document:
     return decoded(_filled({name: value for name, value in found.items() if name in PARTS}, env))
 
 
-def filled(document: Document, env: Mapping[str, str]) -> Document:
-    """With what it asks of the environment. Raises CallerError where that has it not."""
-    return decoded(_filled(msgspec.to_builtins(document), env))
+def filled(document: Document, env: Mapping[str, str], *, strict: bool = True) -> Document:
+    """With what it asks of the environment. Where that has it not, raises CallerError; or not `strict`, a name stands
+    for itself."""
+    return decoded(_filled(msgspec.to_builtins(document), env, strict))
 
 
 def decoded(given: Any) -> Document:
@@ -187,15 +195,15 @@ def _spelt(channel: Any) -> Any:
     return rest
 
 
-def _filled(value: Any, env: Mapping[str, str]) -> Any:
+def _filled(value: Any, env: Mapping[str, str], strict: bool = True) -> Any:
     if isinstance(value, dict):
-        return {name: _filled(part, env) for name, part in value.items()}
+        return {name: _filled(part, env, strict) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_filled(part, env) for part in value]
+        return [_filled(part, env, strict) for part in value]
     if isinstance(value, date):  # TOML has dates, with times and without
         return value.isoformat()
     if isinstance(value, str) and (asked := ASKED.fullmatch(value)):
-        if asked[1] not in env:
+        if strict and asked[1] not in env:
             raise CallerError(f"the environment has no {asked[1]}, which the document asks for")
-        return env[asked[1]]
+        return env.get(asked[1], value)
     return value

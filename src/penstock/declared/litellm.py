@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ from penstock.catalog import language
 from penstock.declared.document import ENV, Alias, Channel, Document, Group, Line, Price
 from penstock.declared.moved import Moved, Names, Skipped, listed, usd
 from penstock.errors import CallerError
+from penstock.money import number
 
 THEIR_ENV = "os.environ/"
 MILLION = Decimal(1_000_000)
@@ -344,7 +345,7 @@ class _Config:
         for name, value in each.cost.items():
             found = COST.fullmatch(name)
             unit = PER_MILLION.get(name) or (PER_MILLION.get(found["what"]) if found else None)
-            cost = _decimal(value)
+            cost = number(value)
             if unit is None or cost is None:
                 self._skip(f"{name} of model", each.model, "a price that is not carried over; see penstock prices set")
                 continue
@@ -369,18 +370,7 @@ class _Config:
             backed.setdefault(model, everyone)
         for name, others in backed.items():
             wanted[name] = tuple(dict.fromkeys((*wanted.get(name, (name,)), *_names(others))))
-        kept: dict[str, tuple[str, ...]] = {}
-        for name, targets in wanted.items():
-            fit = tuple(target for target in targets if target == name or not _leads(kept, target, name))
-            for target in sorted(set(targets) - set(fit)):
-                self._skip(
-                    "fallback",
-                    f"{name} → {target}",
-                    f"{target} leads back to {name}, and aliases may not go round in a circle",
-                )
-            if fit and fit != (name,):
-                kept[name] = fit
-                yield Alias(name=name, targets=fit)
+        yield from (Alias(name=name, targets=targets) for name, targets in wanted.items() if targets != (name,))
 
     def _groups(self) -> Iterator[Group]:
         strategy = self._router.get("routing_strategy")
@@ -448,11 +438,6 @@ def _split(asked: str, provider: Any) -> tuple[str, str]:
     return (found.vendor, asked) if found else (prefix, rest)
 
 
-def _leads(aliases: Mapping[str, tuple[str, ...]], start: str, end: str) -> bool:
-    others = [target for target in aliases.get(start, ()) if target != start]
-    return any(target == end or _leads(aliases, target, end) for target in others)
-
-
 def _is_cost(name: str) -> bool:
     return "cost" in name
 
@@ -480,13 +465,5 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
-    found = _decimal(value)
+    found = number(value)
     return round(found) if found is not None else 0
-
-
-def _decimal(value: Any) -> Decimal | None:
-    try:
-        found = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from penstock.declared.document import Document
 
 NAMED = 25
 """So many of a kind are named in one line of the report; the rest are counted."""
 MICRO = Decimal("0.000001")
+ROOMY = Context(prec=200)
+"""Others may have set any price; whether it makes sense, applying tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Names:
 
 def usd(amount: Decimal) -> str:
     """Dollars as the document has them, to the micro-dollar."""
-    return trimmed(amount.quantize(MICRO, ROUND_HALF_EVEN))
+    return trimmed(amount.quantize(MICRO, ROUND_HALF_EVEN, ROOMY))
 
 
 def trimmed(value: Decimal) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from penstock.access import fields
 from penstock.clock import Nanos, parse, rfc3339
 from penstock.declared.document import Account, Alias, Channel, Group, Key, Opening, Price, said
 from penstock.errors import CallerError
 from penstock.ledger.lines import amount, check
 from penstock.ledger.prices import read_lines
 from penstock.ledger.rules import Line
+from penstock.money import micros
 from penstock.routing.channels import credentials
 
 SHORT = {
@@ -72,15 +72,15 @@ def in_terms(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _in_terms(field: str, value: Any) -> tuple[str, Any]:
     if field in QUOTAS:
-        return QUOTAS[field], None if value is None else fields.millionths(field, value)
+        return QUOTAS[field], None if value is None else micros(value, field)
     if field == "expires":
         return "expires_at", moment(field, value) if value else None
-    return field, fields.millionths(field, value) if field == "multiplier" else value
+    return field, micros(value, field) if field == "multiplier" else value
 
 
 def _line(unit: str, usd: str, per: int, **more: Any) -> dict[str, Any]:
-    micros, of = amount(usd)
-    return {"unit": unit, "micros": micros, "per": per * of, **more}
+    parts, of = amount(usd)
+    return {"unit": unit, "micros": parts, "per": per * of, **more}
 
 
 def _plain(number: Decimal) -> str:
@@ -96,7 +96,7 @@ def _limit(field: str, value: int | None) -> int | None:
 
 
 def _number(field: str, text: str) -> str:
-    return decimal(fields.millionths(field, text))
+    return decimal(micros(text, field))
 
 
 def _amount(field: str, text: str | None) -> str | None:

@@ -14,7 +14,7 @@ from penstock.canonical.commands import Call, List, Quote, Redeem, Respond
 from penstock.canonical.results import AccountCard, Bound, Entry, Quoted, Redeemed, Usage, UsageRow
 from penstock.canonical.task import Page
 from penstock.canonical.usage import Micros
-from penstock.canonical.who import ONE, Caller
+from penstock.canonical.who import Caller
 from penstock.context import Context
 from penstock.desk import responses
 from penstock.errors import CallerError
@@ -27,6 +27,7 @@ from penstock.tasks import intake
 BY = ("day", "model", "key")
 USUAL_DAYS, MOST_DAYS = 30, 366
 ENTRIES_MOST = 100
+SEEN = frozenset(("reason", "rule", "units", "total", "estimated"))
 
 
 async def show(ctx: Context, caller: Caller, name: str) -> AccountCard:
@@ -72,10 +73,15 @@ async def entries(ctx: Context, caller: Caller, command: List) -> Page:
     limit = max(1, min(command.limit, ENTRIES_MOST))
     rows = await accounts.entries_of(ctx.store, caller.account, caller.mode, command.cursor or "~", limit + 1)
     found = [
-        Entry(id, at, kind, work, amount, uncovered, msgspec.json.decode(detail))
+        Entry(id, at, kind, work, amount, uncovered, _seen(msgspec.json.decode(detail)))
         for id, _, _, kind, work, amount, detail, uncovered, at in rows[:limit]
     ]
     return Page(found, found[-1].id if len(rows) > limit else None)
+
+
+def _seen(detail: dict[str, Any]) -> dict[str, Any]:
+    """What of it is the caller's to see; the arithmetic, in their own prices, is in the explanation of a charge."""
+    return {name: value for name, value in detail.items() if name in SEEN}
 
 
 async def usage(ctx: Context, caller: Caller, command: List) -> Usage:
@@ -143,9 +149,9 @@ async def _priced(ctx: Context, caller: Caller, command: Quote) -> Priced:
 
 def _told(rule: Rule) -> dict[str, Any]:
     """`channels`: the prices of channels that have their own, as lists of lines. Callers are not told their names."""
-    own = {"channels": [_lines(each) for each in rule.channels.values()]} if rule.channels else {}
-    said = {"version": rule.version, "source": rule.source, "multiplier": rule.multiplier / ONE}
-    return said | {"lines": _lines(rule)} | own
+    seen = rule.folded
+    own = {"channels": [_lines(each) for each in seen.channels.values()]} if seen.channels else {}
+    return {"version": rule.version, "source": rule.source, "lines": _lines(seen)} | own
 
 
 def _lines(rule: Rule) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ NUMBERS = 2**63
 
 
 async def own(ctx: Context, caller: Caller, name: str) -> Explained:
+    """In the caller's own prices: the group's multiplier is in each line."""
     return await explain(ctx, name, caller.account, caller.mode)
 
 
@@ -34,14 +35,14 @@ async def explain(ctx: Context, id: str, account: str = "", mode: str = "") -> E
     Raises NotFound."""
     task = await _task(ctx, id.removeprefix(BACKGROUND), account, mode)
     if task is not None:
-        return await _of_task(ctx, task)
+        return await _of_task(ctx, task, folded=bool(account))
     await ctx.of(Journal).flush()
     number = int(id) if id.isascii() and id.isdigit() and len(id) < 20 and int(id) < NUMBERS else -1
     logged = await statements.calls_of(ctx.store, number, id, account, mode)
     log = dict(zip(calls.COLUMNS, logged[-1], strict=True)) if logged else {}
     charge = await statements.charge(ctx.store, log.get("id", number), account, mode)
     if charge is not None:
-        return await _of_call(ctx, charge, log)
+        return await _of_call(ctx, charge, log, folded=bool(account))
     if log:
         return _of_nothing(log)
     raise NotFound()
@@ -53,13 +54,14 @@ async def _task(ctx: Context, id: str, account: str, mode: str) -> Task | None:
     return await tasks.get(ctx.store, id)
 
 
-async def _of_task(ctx: Context, task: Task) -> Explained:
+async def _of_task(ctx: Context, task: Task, *, folded: bool) -> Explained:
     """A task keeps the rules of all channels that it could have gone to; its settle says which one counted."""
     entries = await accounts.entries_of_work(ctx.store, task.id)
     settles = [(row[6], row[7]) for row in entries if row[3] == "settle"]
     detail, uncovered = (msgspec.json.decode(settles[0][0]), settles[0][1]) if settles else ({}, 0)
     price = msgspec.json.decode(task.price, type=Rule)
     rule = next((each for each in price.every() if each.version == detail.get("rule")), price)
+    runs = task.version == CALL and bool(settles)
     return Explained(
         id=task.id,
         work="task",
@@ -72,12 +74,15 @@ async def _of_task(ctx: Context, task: Task) -> Explained:
         charge=task.charge,
         estimated=bool(detail.get("estimated")),
         refunds=_refunds(entries),
-        **_arithmetic(rule, _units(detail), uncovered, runs=task.version == CALL and bool(settles)),
+        **_arithmetic(
+            rule.folded if folded else rule, _units(detail), uncovered, runs=task.version == CALL and bool(settles)
+        ),
     )
 
 
-async def _of_call(ctx: Context, row: Row, log: Mapping[str, Any]) -> Explained:
+async def _of_call(ctx: Context, row: Row, log: Mapping[str, Any], *, folded: bool) -> Explained:
     number, _, _, key, model, _, units, amount, uncovered, estimated, at, text = row
+    rule = msgspec.json.decode(text, type=Rule)
     return Explained(
         id=str(number),
         work="call",
@@ -90,7 +95,7 @@ async def _of_call(ctx: Context, row: Row, log: Mapping[str, Any]) -> Explained:
         charge=amount,
         estimated=bool(estimated),
         refunds=_refunds(await accounts.entries_of_work(ctx.store, statements.work_of(number))),
-        **_arithmetic(msgspec.json.decode(text, type=Rule), msgspec.json.decode(units), uncovered, runs=True),
+        **_arithmetic(rule.folded if folded else rule, msgspec.json.decode(units), uncovered, runs=True),
     )
 
 

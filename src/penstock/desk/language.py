@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from penstock.calls.pricing import check_allowed, is_known
+from penstock.access.admission import check_allowed
+from penstock.calls.pricing import is_known
 from penstock.canonical.commands import List
 from penstock.canonical.results import LanguageModel
 from penstock.canonical.who import LIVE, Caller

@@ -21,7 +21,7 @@ from penstock.formats._installed import formats
 from penstock.formats.openai_responses import retelling
 from penstock.store import responses, tasks
 from penstock.store.responses import Stored
-from penstock.tasks import calling, ending, intake
+from penstock.tasks import calling, ending, events, intake
 
 CANCEL_PATIENCE_S = 5.0
 
@@ -73,7 +73,7 @@ async def remove(ctx: Context, caller: Caller, id: str) -> None:
     await cancel(ctx, caller, CancelResponse(id))
     task = await tasks.get(ctx.store, stored.task)
     data = tasks.clear(stored.task) if task is not None and task.ended else ()
-    await ctx.store.write(responses.remove(id, caller.account), *data)
+    await ctx.store.write(responses.remove(id, caller.account), *data, events.news(ctx, stored.task))
 
 
 async def cancel(ctx: Context, caller: Caller, command: CancelResponse) -> Answered:

@@ -13,7 +13,6 @@ from penstock.canonical.commands import List, Redeem, Show
 from penstock.canonical.results import AccountCard, Bound, Entry, Explained, Redeemed, Usage, UsageRow
 from penstock.canonical.task import Page
 from penstock.canonical.usage import Micros
-from penstock.canonical.who import ONE
 from penstock.clock import Nanos, rfc3339
 from penstock.dialects._base import Dialect, Incoming, Outgoing, route
 from penstock.errors import CallerError, PenstockError
@@ -47,7 +46,7 @@ def write_account(dialect: Dialect, card: AccountCard, http: Incoming) -> Outgoi
         "id": caller.account,
         "name": caller.account_name,
         "mode": caller.mode,
-        "group": {"name": group.name, "multiplier": group.multiplier / ONE, "models": group.models},
+        "group": {"name": group.name, "models": group.models},
         "balance": card.balance,
         "held": card.held,
         **MONEY,
@@ -112,6 +111,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def write_charge(dialect: Dialect, charge: Explained, http: Incoming) -> Outgoing:
     body = {"object": "charge", **to_builtins(charge), **MONEY, "at": rfc3339(charge.at, 3)}
+    del body["multiplier"]  # it is in the lines
     refunds = [to_builtins(refund) | {"at": rfc3339(refund.at, 3)} for refund in charge.refunds]
     return Outgoing(200, body | {"refunds": refunds, "refunded": charge.refunded}, dict(FRESH))
 

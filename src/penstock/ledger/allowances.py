@@ -24,7 +24,7 @@ import msgspec
 
 from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Micros, Unit, total
 from penstock.canonical.who import Caller
-from penstock.clock import now
+from penstock.clock import Nanos
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
 from penstock.ledger.quotas import Quotas
@@ -70,6 +70,7 @@ class Hold:
     amount: Micros
     key: str = ""
     day: str = ""
+    at: Nanos = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -141,7 +142,7 @@ class Allowances:
         purse.held += amount
         if purse.free * 4 < purse.grant and not purse.filling:
             self._fill(purse)
-        return Hold(purse, amount, caller.key, day)
+        return Hold(purse, amount, caller.key, day, self._quotas.at)
 
     async def hold(self, caller: Caller, amount: Micros) -> Hold:
         """Set aside the most that a call can cost. Raises QuotaSpent, of the account or of the key."""
@@ -150,7 +151,7 @@ class Allowances:
             return taken
         if not self._epoch:
             raise ShuttingDown()
-        day = self._quotas.take(caller, amount)
+        day, at = self._quotas.take(caller, amount), self._quotas.at
         purse = self._purses.setdefault((caller.account, caller.mode), Purse(caller.account, caller.mode))
         place = asyncio.get_running_loop().create_future()
         purse.waiting.append((amount, place))
@@ -164,7 +165,7 @@ class Allowances:
             else:
                 self._quotas.settle(caller.key, day, amount, 0)
             raise
-        return Hold(purse, amount, caller.key, day)
+        return Hold(purse, amount, caller.key, day, at)
 
     def release(self, hold: Hold) -> None:
         """Give it all back: nothing came of the call."""
@@ -186,7 +187,7 @@ class Allowances:
     async def give_back(self, account: str, mode: str) -> bool:
         """Return what is free to the balance, for those who hold by their own rows. Whether there was anything."""
         purse = self._purses.get((account, mode))
-        if purse is not None and purse.filling:
+        while purse is not None and purse.filling:
             await asyncio.wait(list(self._fills))
         return purse is not None and await self._return(purse)
 
@@ -224,7 +225,7 @@ class Allowances:
         sum_ = rule.of_tokens(usage)
         purse = hold.purse
         amount = min(sum_, hold.amount)
-        if sum_ > amount and most > hold.amount:
+        if sum_ > amount and most > hold.amount and not purse.waiting:  # what is free is others' already
             amount += min(sum_ - amount, most - hold.amount, purse.free, max(0, self._quotas.room(caller)))
         self._quotas.settle(hold.key, hold.day, hold.amount, amount)
         purse.held -= hold.amount
@@ -235,7 +236,7 @@ class Allowances:
             self._new_rules[rule.id] = rule.text
         units = encode(usage).decode()
         who = (id, purse.account, purse.mode, caller.key, model)
-        row = (*who, rule.id, units, amount, sum_ - amount, estimated, now())
+        row = (*who, rule.id, units, amount, sum_ - amount, estimated, hold.at)
         on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         tokens = total(usage, INPUT_UNITS), total(usage, OUTPUT_UNITS)
         self._settled.append(Settled(row, purse, amount, hold.day, *tokens, on_disk))

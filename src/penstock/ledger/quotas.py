@@ -42,6 +42,8 @@ class Quotas:
         self._roots: dict[str, str] = {}
         self._today = ""
         self._until: Nanos = 0
+        self.at: Nanos = 0
+        """When it was last looked at what day it is."""
 
     async def open(self) -> None:
         """Sum up what is on disk. To be called once, before the first work, by the process that serves."""
@@ -55,7 +57,7 @@ class Quotas:
             self._count(self._of(key), day_of(created_at), hold)
 
     def today(self) -> str:
-        at = now()
+        at = self.at = now()
         if not self._until - DAY <= at < self._until:
             self._today = day_of(at)
             self._until = parse(f"{self._today}T00:00:00Z") + DAY
@@ -71,6 +73,8 @@ class Quotas:
 
     def take(self, caller: Caller, amount: Micros, day: str = "") -> str:
         """Count a hold; the day to settle it under. Raises QuotaReached, and then nothing is counted."""
+        if caller.root:  # rotated, maybe by another process
+            self._roots.setdefault(caller.key, caller.root)
         spent = self._of(caller.key)
         if caller.quota is not None:
             self._check(caller, spent, amount)
@@ -111,7 +115,7 @@ class Quotas:
     def _check(self, caller: Caller, spent: Spent, amount: Micros) -> None:
         for period, most, used in _bounds(caller, spent):
             if used + amount > most:
-                raise QuotaReached(period, self.anew(period))
+                raise QuotaReached(period, self.anew(period), most - used, amount)
 
     def anew(self, period: str) -> Nanos | None:
         """When this period's count begins anew; None for the total."""

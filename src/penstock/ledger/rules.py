@@ -100,11 +100,23 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         if not fit:
             names = sorted({name for line in lines for name in line.when})
             told = ", ".join(f"{name}={_word(said.get(name)) or 'nothing'}" for name in names)
-            raise Unpriced(f"This model has no price for {told}. Ask your operator to set one: penstock prices set.")
+            raise Unpriced(f"This model has no price for {told}. Ask your operator to set one.")
         most = max(len(line.when) for line in fit)
         return [line for line in fit if len(line.when) == most]
 
     # ── what it comes to ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def folded(self) -> Rule:
+        """The same price, as callers see it: with the multiplier in each line."""
+        lines = tuple(_folded(line, self.multiplier) for line in self.lines)
+        channels = {name: rule.folded for name, rule in self.channels.items()}
+        return msgspec.structs.replace(self, lines=lines, multiplier=ONE, channels=channels)
+
+    @cached_property
+    def free(self) -> bool:
+        """Nothing that work could come to costs anything, and nobody keeps books of it."""
+        return not any(rule.lines for rule in self.every())
 
     @cached_property
     def _units(self) -> tuple[Unit, ...]:
@@ -233,6 +245,12 @@ def _priced_as(unit: Unit, chosen: Mapping[Unit, Line]) -> Unit:
     while unit not in chosen and unit in PRICED_AS:
         unit = PRICED_AS[unit]
     return unit
+
+
+def _folded(line: Line, multiplier: int) -> Line:
+    common = math.gcd(line.micros * multiplier, line.per * ONE)
+    parts = {"micros": line.micros * multiplier // common, "per": line.per * ONE // common}
+    return line if multiplier == ONE else msgspec.structs.replace(line, **parts)
 
 
 def _each(line: Line) -> Fraction:

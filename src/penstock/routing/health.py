@@ -1,7 +1,8 @@
 """How channels are doing: who rests after a failure, how fast each is, and what each has left of places and rate.
 
-A failure that is the account's or the server's (a refused credential, 429, no connection) rests the channel; one that
-is the model's there (unknown, or failing several times in a row) rests that deployment alone. After its rest it is half
+A failure that is the account's or the server's (a refused credential, no connection) rests the channel; one that is the
+model's there (busy, for most vendors count by model; unknown; or failing several times in a row) rests that deployment
+alone. After its rest it is half
 open: one piece of work may try it, and ends the rest or begins a longer one. Others go elsewhere meanwhile.
 
 A call that failed at one channel goes on to the next that is well, and nothing is counted: that is what the next is
@@ -46,7 +47,7 @@ class Rule:
 
 RULES = (
     Rule(ChannelRejected, 60.0, whole=True),
-    Rule(UpstreamBusy, 2.0, whole=True),
+    Rule(UpstreamBusy, 2.0),
     Rule(UpstreamUnreachable, 5.0, whole=True, sick=True),
     Rule(UpstreamForgot, 60.0),
     Rule(UpstreamError, 5.0, after=3, sick=True),  # 5xx, garbage, broken off, timed out

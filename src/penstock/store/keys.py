@@ -116,7 +116,7 @@ async def called(store: Store, word: str) -> list[Row]:
 
 async def every(store: Store) -> list[Row]:
     """The `COLUMNS` of all keys, oldest first."""
-    return await store.all(_EVERY)
+    return await store.scan(_EVERY)
 
 
 def insert_channel(**columns: Any) -> Step:

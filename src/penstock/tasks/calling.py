@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.access import Keys, Limits
+from penstock.access import Keys
 from penstock.calls.carrying import Carried
 from penstock.calls.pricing import quoted
 from penstock.calls.sizes import measure
@@ -34,15 +34,14 @@ from penstock.formats._base import Asked, with_fields
 from penstock.formats._installed import formats
 from penstock.formats.openai_responses import echoed, retelling
 from penstock.ids import made_at, new_id
-from penstock.ledger import Allowances, Charge, Quotas, Rule, hold
-from penstock.ledger.quotas import day_of
+from penstock.ledger import Charge, Rule
 from penstock.log import logger
 from penstock.routing import Health
 from penstock.store import Step, responses, tasks
 from penstock.store.responses import Stored
-from penstock.tasks import costs, ending, events
+from penstock.tasks import costs, ending, events, taking
 from penstock.tasks.alarm import Retry
-from penstock.tasks.watcher import CALL, Watches
+from penstock.tasks.watcher import CALL
 
 replace = msgspec.structs.replace
 FRAME = "frame"
@@ -64,28 +63,12 @@ async def submit(ctx: Context, caller: Caller, command: Respond, items: list[Any
         raise ShuttingDown(retry_after_s=2.0)
     call = command.call
     priced, id = quoted(ctx, caller, call), new_id()
-    amount, day = priced.hold, day_of(made_at(id))
     stored = _stored(ctx, caller, command, items, id)
-    task = _task(ctx, caller, call, id, costs.frozen(priced.rule), amount)
+    task = _task(ctx, caller, call, id, costs.frozen(priced.rule), priced.hold)
     task, said = events.append(task, _frame(retelling.opening(stored.response.encode())))
-    quotas, counted = ctx.of(Quotas), False
-    ctx.of(Limits).reserve(caller, measure(call.body).guessed_tokens + (call.most_tokens or 0))
-    ctx.of(Limits).begin(caller)
-    try:
-        quotas.take(caller, amount, day)
-        counted = True
-        watches = ctx.of(Watches)
-        rows = (tasks.insert(task), responses.insert(stored), *said)
-        held = hold(caller, id, amount)
-        await ctx.of(Allowances).write_holding(caller, *held, *rows, watches.alarm.wake(id, task.due_at))
-    except BaseException:
-        ctx.of(Limits).end(caller.key)
-        if counted:
-            quotas.settle(caller.key, day, amount, 0)
-        raise
+    counted = taking.count(ctx, caller, task, measure(call.body).guessed_tokens + (call.most_tokens or 0))
+    await taking.write(counted, task, responses.insert(stored), *said)
     ctx.faults.reach("intake.committed")
-    ctx.metrics.made(caller.mode).inc()
-    ctx.metrics.unfinished.inc()
     return stored
 
 
@@ -241,7 +224,8 @@ class Run:
             if self.task.state is State.SUBMITTING and self._carried is not None:
                 moved, columns = _started(moved, self._carried), STARTED
                 response = with_fields(self._stored.response.encode(), status="in_progress")
-                also = (responses.change(self._stored.id, "in_progress", response),)
+                placed = Step(None, {}, after=self._take_place)
+                also = (responses.change(self._stored.id, "in_progress", response), placed)
             news = events.news(self._ctx, self.task.id)
             try:
                 await self._ctx.store.write(tasks.move(self.task, moved, *columns), *said, *also, news)
@@ -251,16 +235,16 @@ class Run:
                     raise GatewayError("The task has ended already.") from None
                 continue
             self._ctx.faults.reach("progress.committed")
-            if also and moved.channel:
-                self._take_place()
             self.task = moved
             return
         raise Stale()
 
     def _take_place(self) -> None:
-        deployment = self._carried.work.deployment if self._carried else None
-        if deployment is not None:
-            self._ctx.of(Health).take(deployment.channel, self.task.id)
+        """The task's own, in place of its call's."""
+        work = self._carried.work if self._carried else None
+        if work is not None and work.deployment is not None:
+            self._ctx.of(Health).take(work.deployment.channel, self.task.id)
+            work.free_place()
 
     async def _read_again(self) -> None:
         """Somebody else wrote to the task: its caller, who cancels."""

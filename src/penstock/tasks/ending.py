@@ -60,11 +60,9 @@ async def end(
     ended, told = _told(ctx, ended, said) if first_word else (ended, ())
     money = settle(task, charge) if charge else release(task)
     ctx.faults.reach("end.before")
-    await ctx.store.write(
-        tasks.move(task, ended), *money, *told, *also, ctx.of(Watches).alarm.cancel(task.id), events.news(ctx, task.id)
-    )
+    quiet, left = ctx.of(Watches).alarm.cancel(task.id), Step(None, {}, after=lambda: _leave(ctx, task, ended))
+    await ctx.store.write(tasks.move(task, ended), *money, *told, *also, quiet, left, events.news(ctx, task.id))
     ctx.faults.reach("end.committed")
-    _leave(ctx, task, ended)
     return ended
 
 
@@ -145,7 +143,7 @@ def _metrics(task: Task, report: Report | None, completed: int) -> str:
 
 
 def _leave(ctx: Context, task: Task, ended: Task) -> None:
-    """Free what the task took up in memory."""
+    """Free what the task took up in memory, once its end is on disk, whoever waited for that and has left."""
     ctx.of(Limits).end(task.key)
     ctx.of(Quotas).settle(task.key, day_of(task.created_at), task.hold, ended.charge or 0)
     ctx.metrics.ended.labels(ended.state).inc()

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from penstock import catalog as catalogue
-from penstock.access import Keys, Limits
+from penstock.access import Keys
 from penstock.canonical.commands import Submit
 from penstock.canonical.plan import Channel
 from penstock.canonical.task import State, Task, TaskId, queued
+from penstock.canonical.usage import Unit
 from penstock.canonical.who import TEST, Caller
 from penstock.clock import after
 from penstock.context import Context
@@ -27,10 +28,9 @@ from penstock.errors import (
     Stale,
 )
 from penstock.ids import made_at, new_id
-from penstock.ledger import Allowances, Priced, Quotas, hold
-from penstock.ledger.quotas import day_of
+from penstock.ledger import Allowances, Priced
 from penstock.store import accounts, files, tasks
-from penstock.tasks import costs, inputs, targets
+from penstock.tasks import costs, inputs, taking, targets
 from penstock.tasks.events import Bells
 from penstock.tasks.targets import HIDDEN, Target
 from penstock.tasks.watcher import Watches
@@ -75,30 +75,19 @@ async def _make(ctx: Context, caller: Caller, command: Submit, id: TaskId, extra
     target, serving = await _checked(ctx, caller, command)
     ctx.blobs.check_space()
     task = _task(ctx, caller, command, target, id)
-    quotas, day, counted = ctx.of(Quotas), day_of(task.created_at), False
-    ctx.of(Limits).begin(caller)
+    counted = taking.count(ctx, caller, task)
     try:
-        quotas.take(caller, task.hold, day)
-        counted = True
         gathered = await _gather(ctx, caller, command, target, task, serving)
         if gathered.known:
             input, kept_files = _slim(ctx, command, gathered.known)
             task = msgspec.structs.replace(task, input=input, files=kept_files)
         ctx.faults.reach("intake.before")
-        watches = ctx.of(Watches)
-        held = hold(caller, task.id, task.hold)
-        steps = (*extra, *held, *gathered.steps, tasks.insert(task), watches.alarm.wake(task.id, task.due_at))
-        watches.made(task)
-        await ctx.of(Allowances).write_holding(caller, *steps)
     except BaseException:
-        ctx.of(Watches).changed(task.id)
-        ctx.of(Limits).end(caller.key)
-        if counted:
-            quotas.settle(caller.key, day, task.hold, 0)
+        counted.undo()
         raise
+    ctx.of(Watches).made(task)
+    await taking.write(counted, task, *extra, *gathered.steps)
     ctx.faults.reach("intake.committed")
-    ctx.metrics.made(caller.mode).inc()
-    ctx.metrics.unfinished.inc()
     return task
 
 
@@ -203,9 +192,12 @@ async def _gather(
 
 
 def _priced(ctx: Context, caller: Caller, command: Submit, target: Target) -> Priced:
+    """Each of an alias's models may take the task, and reads the input in its own way: the most of all counts."""
     rule = costs.rule_for(ctx, caller, target.model, target.known, command.input, target.asked)
-    version = target.known[1] if target.known else None
-    bounds = costs.bounds(rule, version, command.input, _longest_s(ctx, target))
+    bounds: dict[Unit, float] = {}
+    for version in targets.versions(ctx, target):
+        for unit, bound in costs.bounds(rule, version, command.input, _longest_s(ctx, target)).items():
+            bounds[unit] = max(bound, bounds.get(unit, 0.0))
     return Priced(target.asked or target.model, rule, costs.held(rule, bounds), bounds)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from penstock.calls import converse
-from penstock.canonical.plan import Channel
+from penstock.canonical.plan import Channel, Deployment
 from penstock.canonical.task import ENDED, Report, State, Task, TaskId
 from penstock.clock import now
 from penstock.context import Context
 from penstock.errors import (
     CallerError,
+    ChannelRejected,
     PenstockError,
     UpstreamError,
     UpstreamForgot,
@@ -18,7 +19,7 @@ from penstock.errors import (
 )
 from penstock.log import logger
 from penstock.providers._base import TaskEndpoint
-from penstock.routing import Channels
+from penstock.routing import Channels, Health
 from penstock.store import tasks
 from penstock.tasks import ending, observing
 from penstock.tasks.alarm import Retry
@@ -57,6 +58,8 @@ async def poll(ctx: Context, watch: Watch) -> None:
             raise Retry(watch.again_s()) from None
         report = Report(State.RUNNING, doubt="The upstream's server is gone.", code=error.code)
     except UpstreamError as error:
+        if isinstance(error, ChannelRejected):  # nothing new shall go there
+            ctx.of(Health).failed(Deployment(watch.channel, ""), error)
         watch.failures += 1
         raise Retry(min(error.retry_after_s or watch.again_s(), watch.left_s())) from None
     except CallerError as error:

@@ -18,8 +18,10 @@ from penstock.errors import (
     ChannelRejected,
     FateUnknown,
     Stale,
+    UnknownModel,
     UpstreamBusy,
     UpstreamError,
+    UpstreamForgot,
     UpstreamUnreachable,
 )
 from penstock.log import logger
@@ -135,6 +137,8 @@ async def _turned_down(ctx: Context, task: Task, deployment: Deployment, error: 
     if isinstance(error, ChannelRejected):  # our own account's trouble, which is not the caller's to read
         logger("worker").warning("channel rejected us", channel=channel.name, reason=words)
         words = "No channel could take this model's work. The operator has been told."
+    elif isinstance(error, UpstreamForgot):  # whoever was asked does not know the model
+        code, words = UnknownModel.code, str(UnknownModel())
     for _ in range(20):
         current = await tasks.get(ctx.store, task.id)
         if current is None or current.state is not State.SUBMITTING:

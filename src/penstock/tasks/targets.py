@@ -6,8 +6,7 @@ import re
 
 import msgspec
 
-from penstock.access.admission import check_model
-from penstock.calls.pricing import check_allowed
+from penstock.access.admission import check_allowed, check_model
 from penstock.canonical.commands import Submit
 from penstock.canonical.plan import Channel
 from penstock.canonical.who import LIVE, TEST, Caller
@@ -56,8 +55,16 @@ def serving(ctx: Context, caller: Caller, target: Target) -> list[Channel]:
         return []
     found = [each.channel for each in planning.serving(ctx, target.asked or target.model, caller.group)]
     if not found:
-        raise NoChannel(f"No channel serves {target.model} yet. Ask your operator to add one: penstock channels add")
+        raise NoChannel(f"No channel serves {target.model} yet. Ask your operator to add one.")
     return found
+
+
+def versions(ctx: Context, target: Target) -> list[Version | None]:
+    """Of all models that may take it; None of one that is known by its name alone."""
+    first = target.known[1] if target.known else None
+    others = ctx.of(Aliases).targets(target.asked)[1:] if target.asked else ()
+    known = (catalog(ctx).find(name) for name in others)
+    return [first, *(model.latest if model else None for model in known)]
 
 
 def _found(ctx: Context, caller: Caller, command: Submit, model: str | None) -> Target:
@@ -83,7 +90,7 @@ def _found(ctx: Context, caller: Caller, command: Submit, model: str | None) -> 
 
 def _allowed(caller: Caller, target: Target) -> Target:
     if caller.mode == LIVE and target.model.startswith("sandbox/"):
-        raise Forbidden("Live keys can't use sandbox models. Use a test key: penstock keys create --test")
+        raise Forbidden("Live keys can't use sandbox models. Use a test key.")
     return target
 
 

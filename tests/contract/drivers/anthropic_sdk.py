@@ -475,7 +475,7 @@ async def error_too_long(case: Case) -> None:
 async def error_busy(case: Case) -> None:
     """A busy upstream is not the caller's own limit."""
     for more in ({}, {"stream": True}):
-        error = await refused(case, anthropic.OverloadedError, f"{case.unique} {BUSY}", model=case.fragile, **more)
+        error = await refused(case, anthropic.OverloadedError, f"{case.unique} {BUSY}", model=case.crowded, **more)
         equal((error.status_code, kind(error)), (529, "overloaded_error"), "status and type")
 
 

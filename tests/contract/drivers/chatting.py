@@ -17,12 +17,13 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True, kw_only=True)
 class Case(harness.Case):
-    """`model` answers through the server's upstream, `fragile` through another channel to the same, for what fails: it
-    must not spoil the health of the first. `embedder` makes vectors, `moderator` judges texts. `slow_key` may ask
-    once a minute."""
+    """`model` answers through the server's upstream, `fragile` through another channel to the same, for what fails, and
+    `crowded` through a third, for what is busy: they must not spoil each other's health. `embedder` makes vectors,
+    `moderator` judges texts. `slow_key` may ask once a minute."""
 
     model: str
     fragile: str
+    crowded: str
     embedder: str
     moderator: str
     slow_key: str

@@ -251,7 +251,7 @@ const SCENARIOS = {
   },
 
   async error_busy(to) {
-    const error = await refusal(chat(to, `${Math.random()} [[busy:9]]`, { model: to.fragile }));
+    const error = await refusal(chat(to, `${Math.random()} [[busy:9]]`, { model: to.crowded }));
     assert.ok(error instanceof OpenAI.InternalServerError, String(error));
     assert.equal(error.code, "overloaded");
   },

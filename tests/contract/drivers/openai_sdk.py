@@ -777,7 +777,7 @@ async def error_too_long(case: Case) -> None:
 @scenario
 async def error_busy(case: Case) -> None:
     """A busy upstream is not the caller's own limit."""
-    given = {"model": case.fragile, "messages": [{"role": "user", "content": f"{case.unique} {BUSY}"}]}
+    given = {"model": case.crowded, "messages": [{"role": "user", "content": f"{case.unique} {BUSY}"}]}
     for asked in ({}, {"stream": True}):
         error = await case.raises(openai.InternalServerError, api(case).chat.completions, "create", **given, **asked)
         equal((error.status_code, error.code), (503, "overloaded"), "status and code")

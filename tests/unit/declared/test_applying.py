@@ -10,8 +10,8 @@ from penstock.access import Groups, Keys
 from penstock.canonical.who import LIVE
 from penstock.clock import SECOND, now, rfc3339
 from penstock.context import Context
-from penstock.declared.applying import Applied, apply
-from penstock.declared.comparing import compared
+from penstock.declared.applying import Applied, apply, carry_out, is_new_key
+from penstock.declared.comparing import compared, planned
 from penstock.declared.document import Document, read
 from penstock.errors import CallerError, Unauthenticated
 from penstock.ledger import Prices
@@ -69,7 +69,7 @@ ENV = {"ONE": "canary-1", "TWO": "canary-2"}
 
 
 def declared(text: str) -> Document:
-    return read(text, ENV)
+    return read(text, ENV, "a.toml")
 
 
 async def applied(ctx: Context, text: str) -> Applied:
@@ -225,8 +225,33 @@ async def test_a_rotated_key_is_known_by_its_newest(context: Context) -> None:
 
 
 async def test_keys_are_left_to_where_they_can_be_shown(context: Context) -> None:
-    done = await apply(context, declared(KEY + f'[[keys]]\nname = "old"\nkey = "{SECRET}"\n'), makes_keys=False)
+    steps = await planned(context, declared(KEY + f'[[keys]]\nname = "old"\nkey = "{SECRET}"\n'))
+    done = await carry_out(context, [step for step in steps if not is_new_key(step)])
     assert [change.name for change in done.changes] == ["default/old"]
+
+
+async def test_aliases_change_places_at_once(context: Context) -> None:
+    alias = '[[aliases]]\nname = "{}"\ntargets = ["{}"]\n'
+    await applied(context, alias.format("a", "m") + alias.format("b", "a"))
+    done = await applied(context, alias.format("a", "b") + alias.format("b", "m"))
+    assert [change.name for change in done.changes] == ["a", "b"]
+    assert context.of(Aliases).targets("a") == ("m",)
+
+
+async def test_others_get_their_turn_while_a_long_document_is_compared(context: Context) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    text = "".join(f'[[prices]]\nmodel = "m{number}"\nrun = "1"\n' for number in range(1000))
+    await compared(context, declared(text))
+    counting.cancel()
+    assert turns >= 20
 
 
 @pytest.mark.parametrize(
@@ -237,7 +262,7 @@ async def test_keys_are_left_to_where_they_can_be_shown(context: Context) -> Non
         ('[[channels]]\nname = "sandbox"\nprovider = "openai"', "built in"),
         ('[[channels]]\nname = "a"\nprovider = "openai"\nweight = -1', "channels, 'a': .*weight"),
         ('[[channels]]\nname = "a"\nprovider = "openai"\n' * 2, "channels, 'a': it is there twice"),
-        ('[[groups]]\nname = "a"\nmultiplier = "x"', "groups, 'a': multiplier: 'x' is not a number"),
+        ('[[groups]]\nname = "a"\nmultiplier = "x"', "groups, 'a': multiplier: 'x' is not an amount"),
         ('[[groups]]\nname = "a"\nmultiplier = "-1"', "groups, 'a': multiplier"),
         ('[[groups]]\nname = "a"\npolicy = "x"', "groups, 'a': policy"),
         ('[[groups]]\nname = "a"\nmodels = [""]', "groups, 'a': models"),
@@ -246,6 +271,7 @@ async def test_keys_are_left_to_where_they_can_be_shown(context: Context) -> Non
         ('[[accounts]]\nname = "a"\nopening = { id = "x", usd = "0" }', "accounts, 'a': an opening needs"),
         ('[[accounts]]\nname = "a"\nopening = { id = "x", usd = "?" }', "accounts, 'a': opening"),
         ('[[aliases]]\nname = "a"\ntargets = ["b"]\n[[aliases]]\nname = "b"\ntargets = ["a"]', "aliases, .*circle"),
+        ('[[accounts]]\nname = "a"\nopening = { id = "x", usd = "1e999999" }', "accounts, 'a': opening: '1e999999'"),
         ('[[aliases]]\nname = "a"\ntargets = []', "aliases, 'a': "),
         ('[[prices]]\nmodel = "m"', "prices, 'm': it has no line"),
         ('[[prices]]\nmodel = "m"\nrun = "-1"', "prices, 'm': .*negative"),

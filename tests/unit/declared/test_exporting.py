@@ -24,7 +24,7 @@ def test_what_is_exported_makes_the_same_elsewhere(document: Document) -> None:
         async with gateway() as here, gateway() as there:
             await apply(here, document)
             told = await export(here, secrets=True)
-            exported = read(told.toml, {})
+            exported = read(told.toml, {}, "a.toml")
             assert await apply(here, exported) == Applied((), ())
             await apply(there, exported)
             assert (await export(there, secrets=True)).toml == told.toml
@@ -60,11 +60,11 @@ ASKS = {
 
 @pytest.mark.anyio
 async def test_without_secrets_it_asks_for_them(context: Context) -> None:
-    await apply(context, read(TEXT, {}))
+    await apply(context, read(TEXT, {}, "a.toml"))
     told = await export(context)
     assert "canary" not in told.toml and "sk-" not in told.toml
     assert told.asks == tuple(ASKS)
-    assert await apply(context, read(told.toml, ASKS)) == Applied((), ())
+    assert await apply(context, read(told.toml, ASKS, "a.toml")) == Applied((), ())
 
 
 @pytest.mark.anyio
@@ -74,8 +74,8 @@ async def test_what_a_server_told_of_itself_is_no_option_and_is_kept(context: Co
     await channels.add({"name": "a", "provider": "cog", "base_url": "http://127.0.0.1:1", "options": {"x": 1} | memory})
     told = await export(context)
     assert "described" not in told.toml
-    assert await apply(context, read(told.toml, {})) == Applied((), ())
-    await apply(context, read(told.toml.replace("x = 1", "x = 2"), {}))
+    assert await apply(context, read(told.toml, {}, "a.toml")) == Applied((), ())
+    await apply(context, read(told.toml.replace("x = 1", "x = 2"), {}, "a.toml"))
     assert channels.row("a").given["options"] == {"x": 2} | memory
 
 
@@ -100,7 +100,7 @@ async def test_short_fields_where_they_say_it_all(context: Context) -> None:
         {"unit": "run", "micros": 7, "when": {"size": "x"}},
     ]
     await context.of(Prices).add("m", lines)
-    [price] = read((await export(context)).toml, {}).prices
+    [price] = read((await export(context)).toml, {}, "a.toml").prices
     assert msgspec.to_builtins(price) == {
         "model": "m",
         "input_mtok": "0.000005",

@@ -143,6 +143,7 @@ def test_a_configuration_with_most_of_what_there_is() -> None:
             Alias(name="gpt-4", targets=("gpt-4o",)),
             Alias(name="hidden", targets=("sonnet",)),
             Alias(name="gpt-4o", targets=("gpt-4o", "sonnet", "qwen")),
+            Alias(name="sonnet", targets=("sonnet", "gpt-4o")),
             Alias(name="fast", targets=("fast", "llama")),
             Alias(name="gpt-4o-mini", targets=("gpt-4o-mini", "llama")),
             Alias(name="local", targets=("local", "llama")),
@@ -180,7 +181,6 @@ def test_a_configuration_with_most_of_what_there_is() -> None:
         "temperature of deployment opus (anthropic/claude-opus-4-1): penstock has no such setting",
         "deployment strange (nosuch/model): penstock has no provider of that name",
         "deployment lost (azure/x): no address: there is no api_base, or its variable is not set",
-        "fallback sonnet → gpt-4o: gpt-4o leads back to sonnet, and aliases may not go round in a circle",
         "input_cost_per_token_batches of model sonnet: a price that is not carried over; see penstock prices set",
         "3 models (qwen, fast, local): without a price; set one: penstock prices set",
         "router_settings num_retries: penstock tries the next channel, not the same one again",
@@ -239,3 +239,11 @@ guardrails: [{api_key: hidden}]
     assert "hidden" not in skipped
     for named in ("organization", "master_key", "database_url", "redis_password", "least-busy", "guardrails"):
         assert named in skipped
+
+
+@pytest.mark.parametrize(
+    ("cost", "price"), [("1e19", f"1{'0' * 25}"), ("1e999999", None), (".nan", None), ("1e-29", "0")]
+)
+def test_odd_costs_are_told_by_whoever_applies_them(cost: str, price: str | None) -> None:
+    entry = f"{{model_name: a, litellm_params: {{model: openai/a, input_cost_per_token: {cost}}}}}"
+    assert [each.input_mtok for each in read(f"model_list: [{entry}]", {}).document.prices] == [price] * bool(price)

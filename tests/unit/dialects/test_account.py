@@ -42,7 +42,7 @@ def told(dialect: Dialect, result: Any, target: str, method: str = "GET") -> Any
 def test_an_account_in_our_own_words() -> None:
     found = told(OURS, CARD, "/v1/account")
     assert (found["name"], found["mode"], found["balance"], found["held"]) == ("acme", "live", 10_000_000, 500_000)
-    assert found["group"] == {"name": "vip", "multiplier": 1.5, "models": None}
+    assert found["group"] == {"name": "vip", "models": None}
     key = found["key"]
     assert (key["name"], key["models"], key["spent"], key["left"]) == ("phone", ["openai/*"], 2_500_000, 1_750_000)
     assert key["limits"] == {"rpm": 60, "tpm": None, "concurrency": None}

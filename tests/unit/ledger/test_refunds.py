@@ -42,7 +42,9 @@ async def refund(ctx: Context, caller: Caller, number: int, amount: int) -> None
 
 async def test_a_charge_is_explained_to_the_micro(context: Context) -> None:
     caller, number, amount = await charged(context)
-    found = await explain(context, str(number), caller.account, "live")
+    seen = await explain(context, str(number), caller.account, "live")
+    found = await explain(context, str(number))
+    assert (seen.multiplier, seen.recomputed) == (1.0, found.recomputed)
     assert found.charge == found.recomputed == found.total == amount == round((1000 * 3 / 7 + 11) * 1.5)
     assert (found.rule, found.source, found.multiplier, found.held) == ("v1", "operator", 1.5, None)
     assert found.units == {"run": 1.0, "input_token": 1000}

@@ -31,6 +31,10 @@ async def test_set_kept_and_removed(context: Context) -> None:
         ({"x": ("y", "a"), "y": ("b", "a")}, ("b", "a")),
         ({"x": ("x", "a")}, ("x", "a")),  # a model with others to fall back on
         ({"x": ("a", "y"), "y": ("y", "z"), "z": ("c",)}, ("a", "y", "c")),
+        ({"x": ("x", "y"), "y": ("y", "x")}, ("x", "y")),  # each the other's
+        ({"x": ("x", "a", "y"), "y": ("y", "z"), "z": ("z", "x", "b")}, ("x", "a", "y", "z", "b")),
+        ({"x": ("y",), "y": ("y", "x")}, ("y",)),
+        ({"x": ("y", "z"), "y": ("y", "z", "x"), "z": ("b",)}, ("y", "b")),
     ],
 )
 async def test_aliases_of_aliases(aliases: dict[str, tuple[str, ...]], models: tuple[str, ...]) -> None:
@@ -44,6 +48,20 @@ async def test_no_circles(context: Context, closing: list[str]) -> None:
     with pytest.raises(CallerError, match=r"circle: (x → y → x|y → x → y)"):
         await aliases.put("y", closing)
     assert aliases.targets("x") == ("y",)
+
+
+async def test_each_falls_back_on_the_other() -> None:
+    assert flattened({"a": ("a", "x", "b"), "b": ("b", "a")}) == {"a": ("a", "x", "b"), "b": ("b", "a", "x")}
+
+
+async def test_a_lattice_takes_no_time() -> None:
+    lattice = {f"{side}{n}": (f"l{n + 1}", f"r{n + 1}") for n in range(49) for side in "lr"}
+    assert flattened(lattice)["l0"] == ("l49", "r49")
+
+
+async def test_a_chain_without_end_is_refused() -> None:
+    with pytest.raises(CallerError, match="stands for more than 100 aliases"):
+        flattened({f"a{n}": (f"a{n + 1}",) for n in range(5000)})
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_after_its_rest_one_may_try_it(health: Health, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "channel_s", "model_s"), [(UpstreamError(), 10, 0), (UpstreamForgot(), 0, 60), (UpstreamBusy(), 4, 0)]
+    ("error", "channel_s", "model_s"), [(UpstreamError(), 10, 0), (UpstreamForgot(), 0, 60), (UpstreamBusy(), 0, 2)]
 )
 def test_a_trial_that_fails_otherwise(
     error: PenstockError, channel_s: float, model_s: float, health: Health, clock: Clock

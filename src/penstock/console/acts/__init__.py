@@ -19,7 +19,7 @@ from penstock.console.acts import (
     prices,
     tasks,
 )
-from penstock.console.acts._base import ACTS, Acting, checked, micros
+from penstock.console.acts._base import ACTS, Acting, checked
 from penstock.console.audit import recorded, told
 from penstock.context import Context
 from penstock.errors import Forbidden, NotFound
@@ -38,7 +38,6 @@ __all__ = [
     "groups",
     "house",
     "keys",
-    "micros",
     "prices",
     "tasks",
 ]

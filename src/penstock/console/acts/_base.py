@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -116,15 +115,9 @@ def _check_kept(name: str, value: Any, depth: int) -> None:
             _check_kept(name, part, depth + 1)
 
 
-def micros(usd: str) -> int:
-    """An amount of dollars as whole micro-dollars. Raises CallerError."""
-    try:
-        amount = Decimal(usd) * 1_000_000
-    except InvalidOperation:
-        raise CallerError(f"{usd!r} is not an amount of dollars") from None
-    if not amount.is_finite() or amount != amount.to_integral_value() or abs(amount) > 10**15:
-        raise CallerError(f"{usd!r} is not an amount of dollars: at most six decimals, at most a billion")
-    return int(amount)
+def warned(result: dict[str, Any], *words: str) -> dict[str, Any]:
+    """With what is done all the same, but may not be meant; commands print it."""
+    return result | ({"warnings": list(words)} if words else {})
 
 
 def timed(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import msgspec
 from penstock import clock, ledger
 from penstock.access import Groups, Keys
 from penstock.canonical.who import LIVE, TEST, Caller
-from penstock.console.acts._base import Limit, Mode, act, micros, timed
+from penstock.console.acts._base import Limit, Mode, act, timed
+from penstock.console.acts.calls import explained
 from penstock.context import Context
 from penstock.desk import account as books
-from penstock.desk.explaining import explain
 from penstock.errors import CallerError
 from penstock.ledger import Allowances
+from penstock.money import micros
 from penstock.store import accounts, groups
 
 
@@ -106,6 +107,6 @@ async def show_ledger(ctx: Context, account: str, mode: Mode = "live", limit: Li
 @act("ledger.explain", reads=True)
 async def explain_charge(ctx: Context, charge: str) -> dict[str, Any]:
     """How a charge came about: by the id of its task or request, or the number of a call's charge."""
-    found = await explain(ctx, charge)
+    found = await explained(ctx, charge)
     refunds = [timed(msgspec.to_builtins(refund)) for refund in found.refunds]
     return timed(msgspec.to_builtins(found)) | {"refunds": refunds, "refunded": found.refunded}

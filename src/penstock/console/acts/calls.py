@@ -8,12 +8,23 @@ import msgspec
 
 from penstock.access import Keys
 from penstock.calls.journal import Journal
-from penstock.console.acts._base import Limit, Mode, act, micros, timed
+from penstock.canonical.results import Explained
+from penstock.console.acts._base import Limit, Mode, act, timed
 from penstock.context import Context
 from penstock.desk.explaining import explain
 from penstock.errors import CallerError, NotFound
 from penstock.ledger.refunds import refund_call
+from penstock.money import micros
 from penstock.store import calls, statements
+
+
+async def explained(ctx: Context, charge: str) -> Explained:
+    """Raises NotFound, which says what to give instead."""
+    try:
+        return await explain(ctx, charge)
+    except NotFound:
+        takes = "the id of a task or of a request (x-request-id), or the number of a call's charge"
+        raise NotFound(f"there is no charge {charge[:100]!r}; give {takes}") from None
 
 
 @act("calls.list", reads=True)
@@ -31,7 +42,7 @@ async def refund(ctx: Context, call: str, usd: str, reason: str) -> dict[str, An
     """Give back some of what a call was charged, by its request's id or its charge's number."""
     if not reason.strip():
         raise CallerError("a refund needs a reason")
-    found = await explain(ctx, call)
+    found = await explained(ctx, call)
     if found.work != "call":
         raise CallerError(f"that is a task: penstock tasks refund {found.id}")
     charge = await statements.charge(ctx.store, int(found.id))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from penstock.calls import probing
 from penstock.canonical.plan import Channel
-from penstock.console.acts._base import act
+from penstock.console.acts._base import act, warned
+from penstock.console.offering import Offering
 from penstock.context import Context
 from penstock.errors import PenstockError
-from penstock.routing import Channels, Health
+from penstock.routing import Aliases, Channels, Health
 from penstock.routing.channels import Row
 from penstock.tasks import inputs, learning
 
@@ -44,7 +46,7 @@ async def add_channel(
     channel = await ctx.of(Channels).add({"name": name} | given)
     with suppress(PenstockError):  # a server that is not up yet: its first task, or `channels test`, asks again
         await learning.learn(ctx, channel)
-    return _channel(ctx, ctx.of(Channels).row(name))
+    return _kept(ctx, name)
 
 
 @act("channels.change")
@@ -72,7 +74,7 @@ async def change_channel(
         merged = ctx.of(Channels).row(name).given["options"] | options
         given["options"] = {option: value for option, value in merged.items() if value is not None}
     await ctx.of(Channels).change(name, given)
-    return _channel(ctx, ctx.of(Channels).row(name))
+    return _kept(ctx, name)
 
 
 @act("channels.list", reads=True)
@@ -105,9 +107,18 @@ async def _tried(ctx: Context, channel: Channel) -> dict[str, Any]:
         await learning.learn(ctx, channel)
     except PenstockError as error:
         said = "; ".join([str(error), *getattr(error, "__notes__", ())])
-        return {"works": False, "reason": f"{error.code}: {said}"}
+        return {"works": False, "error": error.code, "reason": f"{error.code}: {said}"}
     ctx.of(Health).mended(channel)
-    return {"works": True, "answer": str(answer)[:200]}
+    said = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
+    return {"works": True, "answer": said[:200]}
+
+
+def _kept(ctx: Context, name: str) -> dict[str, Any]:
+    words = [
+        f"{model!r} is an alias for {', '.join(ctx.of(Aliases).targets(model))}, so it never means this channel's model"
+        for model in Offering(ctx).hidden_on(name)
+    ]
+    return warned(_channel(ctx, ctx.of(Channels).row(name)), *words)
 
 
 def _said(given: dict[str, Any]) -> dict[str, Any]:

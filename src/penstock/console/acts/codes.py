@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.access import fields
-from penstock.console.acts._base import act, micros, timed
+from penstock.console.acts._base import act, timed
 from penstock.context import Context
 from penstock.ledger.codes import Codes
+from penstock.money import micros
 from penstock.store import codes
 
 COLUMNS = ("id", "prefix", "amount", "reason", "created_at", "expires_at", "revoked_at", "redeemed_at", "redeemed_by")

@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from penstock.access import Groups, Keys, fields
+from penstock.access import Groups, Keys
 from penstock.canonical.who import ONE, Group
 from penstock.console.acts._base import act
 from penstock.context import Context
+from penstock.money import micros
 from penstock.store import accounts
 
 Words = list[str] | None | UnsetType
@@ -31,7 +32,7 @@ async def set_group(
     concurrency: Number = UNSET,
 ) -> dict[str, Any]:
     """Make a group, or change one. What is left out stays as it is; null takes a bound away."""
-    times = multiplier if isinstance(multiplier, UnsetType) else fields.millionths("multiplier", multiplier)
+    times = multiplier if isinstance(multiplier, UnsetType) else micros(multiplier, "multiplier")
     given = {"models": models, "channels": channels, "multiplier": times, "policy": policy}
     given |= {"rpm": rpm, "tpm": tpm, "concurrency": concurrency}
     said = {field: value for field, value in given.items() if value is not UNSET}

@@ -8,19 +8,26 @@ from msgspec import UNSET, UnsetType
 
 from penstock.access import Keys, fields
 from penstock.clock import now
-from penstock.console.acts._base import Mode, act, timed
+from penstock.console.acts._base import Mode, act, timed, warned
 from penstock.context import Context
 from penstock.ledger import Quotas
+from penstock.money import micros
+from penstock.store import keys
 
 Words = list[str] | None | UnsetType
 Text = str | None | UnsetType
 Number = int | None | UnsetType
 
+
+def _millionths(field: str, text: Any) -> int:
+    return micros(text, field)
+
+
 _SPELT = {
     "expires": ("expires_at", fields.moment),
-    "quota_usd": ("quota_total", fields.millionths),
-    "quota_month_usd": ("quota_month", fields.millionths),
-    "quota_day_usd": ("quota_day", fields.millionths),
+    "quota_usd": ("quota_total", _millionths),
+    "quota_month_usd": ("quota_month", _millionths),
+    "quota_day_usd": ("quota_day", _millionths),
 }
 """What people say → what a key has, and how that is read."""
 
@@ -50,7 +57,10 @@ async def create_key(
         *(("quota_usd", quota_usd), ("quota_month_usd", quota_month_usd), ("quota_day_usd", quota_day_usd)),
         *(("rpm", rpm), ("tpm", tpm), ("concurrency", concurrency)),
     )
-    return await ctx.of(Keys).create(name, mode, account, key=key, **said)
+    made = await ctx.of(Keys).create(name, mode, account, key=key, **said)
+    if await _namesakes(ctx, name) > 1:
+        return warned(made, f"there are other active keys named {name!r}: commands need the id, which is {made['id']}")
+    return made
 
 
 @act("keys.change", names=("key",))
@@ -82,9 +92,8 @@ async def change_key(
 @act("keys.rotate", names=("key",))
 async def rotate_key(ctx: Context, key: str, overlap: str = "0") -> dict[str, Any]:
     """Make a new key with the name and the bounds of this one, which ends after the overlap."""
-    keys = ctx.of(Keys)
-    old = await keys.find(key)
-    made = await keys.rotate(old["id"], fields.span_s("overlap", overlap))
+    old = await ctx.of(Keys).find(key)
+    made = await ctx.of(Keys).rotate(old["id"], fields.span_s("overlap", overlap))
     ctx.of(Quotas).join(made["id"], old["id"])
     return made
 
@@ -111,6 +120,11 @@ async def show_key(ctx: Context, key: str) -> dict[str, Any]:
 async def revoke_key(ctx: Context, key: str) -> None:
     """Revoke a key, at once."""
     await ctx.of(Keys).revoke(key)
+
+
+async def _namesakes(ctx: Context, name: str) -> int:
+    found = [dict(zip(keys.COLUMNS, row, strict=True)) for row in await keys.called(ctx.store, name)]
+    return sum(key["name"] == name and _state(key) == "active" for key in found)
 
 
 async def _spent(ctx: Context, key: str) -> dict[str, int]:

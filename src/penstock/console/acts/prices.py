@@ -14,19 +14,18 @@ from penstock import clock
 from penstock.catalog import language
 from penstock.catalog.loaded import catalog
 from penstock.clock import Nanos, rfc3339
-from penstock.console.acts._base import act
+from penstock.console.acts._base import act, warned
+from penstock.console.offering import Offering
 from penstock.context import Context
 from penstock.errors import CallerError, NotFound
 from penstock.ledger import Prices
-from penstock.ledger.lines import dollars, parsed, written
+from penstock.ledger.lines import amount, dollars, parsed, written
 from penstock.ledger.lists import Entry, read
 from penstock.ledger.prices import Dated
 from penstock.ledger.rules import Line
-from penstock.routing import Channels
+from penstock.routing import Aliases, Channels
 
 Row = dict[str, Any]
-Listed = dict[str, tuple[tuple[Line, ...], str]]
-"""By model, its lines and where they are from."""
 Place = tuple[str, int, tuple[tuple[str, str], ...]]
 """What a line is for: unit, tier, condition."""
 
@@ -40,14 +39,14 @@ async def set_price(
     channel: str = "",
     starts: str = "",
 ) -> Row:
-    """Set what a model costs from now on, or from a moment on. A line is an object (`unit`, `micros`, `per`, `above`,
+    """Set what a model costs from now on, or from a moment on. A line is an object (`unit`, `usd`, `per`, `above`,
     `when`) or text, such as `output=0.04 when quality=hd`. Work that exists keeps its price."""
     if not lines:
         raise CallerError("give the price at least one line; run=0 makes the model free")
     _check_channel(ctx, channel)
-    given = [parsed(line) if isinstance(line, str) else line for line in lines]
+    given = [_line(line) for line in lines]
     dated = await ctx.of(Prices).add(model, given, source, channel=channel, starts_at=_moment(starts))
-    return _told(dated, "coming" if starts else "now") | {"priced": _is_priced(ctx, model)}
+    return _done(ctx, dated, starts)
 
 
 @act("prices.unset")
@@ -59,7 +58,7 @@ async def unset_price(ctx: Context, model: str, channel: str = "", starts: str =
         where = f" on the channel {channel!r}" if channel else ""
         raise NotFound(f"no price of {model!r} was set{where}; penstock prices list shows all")
     dated = await prices.add(model, None, channel=channel, starts_at=_moment(starts))
-    return _told(dated, "coming" if starts else "now") | {"priced": _is_priced(ctx, model)}
+    return _done(ctx, dated, starts)
 
 
 @act("prices.list", reads=True)
@@ -69,7 +68,7 @@ async def list_prices(ctx: Context, model: str = "", every: bool = False) -> lis
     holding = {row["model"] for row in own if row["holds"] == "now" and not row["channel"] and "unset" not in row}
     listed = [
         _row(name, lines, "catalogue", source)
-        for name, (lines, source) in _catalogue(ctx).items()
+        for name, (lines, source) in Offering(ctx).listed.items()
         if name not in holding
     ]
     shown = [row for row in own if every or row["holds"] == "coming" or (row["holds"] == "now" and "unset" not in row)]
@@ -79,14 +78,17 @@ async def list_prices(ctx: Context, model: str = "", every: bool = False) -> lis
 
 @act("prices.show", reads=True)
 async def show_price(ctx: Context, model: str) -> list[Row]:
-    """All prices that a model had, has, and will have, its list price first."""
-    lines, source = _listed(_catalogue(ctx), model)
-    own = [row for row in _own(ctx) if row["model"] == model]
+    """All prices that a model had, has, and will have, its list price first. Those of an alias are its own, and of the
+    model that it stands for first, whose price counts as long as it has none."""
+    offering = Offering(ctx)
+    names = (model, first) if (first := offering.charged_as(model)) != model else (model,)
+    own = [row for row in _own(ctx) if row["model"] in names]
+    lines, source = offering.list_price(ctx.of(Aliases).targets(model)[0])
     if not lines and not own:
         raise NotFound(f"{model!r} has no price, so live keys can't use it; set one: penstock prices set")
     replaced = any(row["holds"] == "now" and not row["channel"] and "unset" not in row for row in own)
     holds = "past" if replaced else "now"
-    return ([_row(model, lines, "catalogue", source) | {"holds": holds}] if lines else []) + own
+    return ([_row(names[-1], lines, "catalogue", source) | {"holds": holds}] if lines else []) + own
 
 
 @act("prices.import")
@@ -99,11 +101,11 @@ async def import_prices(
     chosen = _chosen(ctx, entries, models or [], every)
     if models and not chosen:
         raise NotFound(f"the list has no model that fits {', '.join(models)}")
-    own, listed = ctx.of(Prices).now(), _catalogue(ctx)
+    own, listed = ctx.of(Prices).now(), Offering(ctx)
     changes, given = [], []
     for name, entry in chosen.items():
         held = own.get(name, {}).get("")
-        before = held.lines if held else _listed(listed, name)[0]
+        before = held.lines if held else listed.list_price(name)[0]
         lines = _imported(before, entry)
         if entry.lines and (steps := [*_steps(before, lines)]):
             changes.append({"model": name, "change": _change(before, steps), "steps": steps, "source": entry.source})
@@ -120,46 +122,73 @@ async def import_prices(
 
 @act("models.list", reads=True)
 async def list_models(ctx: Context, search: str = "") -> list[Row]:
-    """List models, and the channels that serve them."""
-    found = catalog(ctx).search(search) if search else catalog(ctx).models()
-    channels = ctx.of(Channels)
-    return [
+    """List models, the channels that serve them, and what they cost: those of the catalogue, and whatever else
+    channels serve."""
+    known, offering = catalog(ctx), Offering(ctx)
+    rows: list[Row] = [
         {
             "model": model.path,
             "kind": model.kind,
             "description": model.description,
-            "channels": [channel.name for channel, _ in channels.serving(model.path)],
+            "channels": offering.serving(model.path),
+            "price": _short(offering.lines(model.path)),
             "usual_s": model.usual_s,
         }
-        for model in found
+        for model in (known.search(search) if search else known.models())
+    ]
+    return rows + [
+        _spoken(offering, name) for name in offering.language() if known.find(name) is None and _fits(name, search)
     ]
 
 
-# ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _catalogue(ctx: Context) -> Listed:
-    """List prices, and where they are from."""
-    spoken = {known.name: (_lines(known.price), language.source()) for known in language.every() if known.price}
-    made = {
-        model.path: (_lines(model.prices), model.prices[0].source) for model in catalog(ctx).models() if model.prices
+def _line(given: Row | str) -> Row:
+    """As the ledger has it; the document says dollars (`usd`)."""
+    if isinstance(given, str):
+        return parsed(given)
+    if "usd" not in given:
+        return given
+    if not isinstance(given["usd"], str) or type(given.get("per", 1)) is not int or "micros" in given:
+        raise CallerError('a line has its dollars as text alone ("usd": "2.5"), and `per` as a whole number')
+    micros, of = amount(given["usd"])
+    return {name: value for name, value in given.items() if name != "usd"} | {
+        "micros": micros,
+        "per": given.get("per", 1) * of,
     }
-    return made | spoken
 
 
-def _listed(listed: Listed, model: str) -> tuple[tuple[Line, ...], str]:
-    """Also by another's name for it, as calls have it (`openai/gpt-4o`). No lines where there are none."""
-    known = language.find(model)
-    return listed.get(model) or listed.get(known.name if known else "") or ((), "")
+def _done(ctx: Context, dated: Dated, starts: str) -> Row:
+    offering, model, channel = Offering(ctx), dated.model, dated.channel
+    words = []
+    if dated.rule is not None and not offering.is_served(model):
+        words.append(f"no channel serves {model!r} now; is that its name?")
+    elif dated.rule is not None and channel and not offering.is_on(channel, model):
+        words.append(f"the channel {channel!r} does not serve {model!r}")
+    told = _told(dated, "coming" if starts else "now") | {"priced": offering.lines(model) is not None}
+    return warned(told, *words)
 
 
-def _is_priced(ctx: Context, model: str) -> bool:
-    """Wherever no channel has a price of its own; else live keys can't use it at all."""
-    return "" in ctx.of(Prices).now().get(model, {}) or bool(_listed(_catalogue(ctx), model)[0])
+def _spoken(offering: Offering, name: str) -> Row:
+    known = language.find(name)
+    return {
+        "model": name,
+        "kind": "embedding" if known and known.embeds else "text" if offering.answers(name) else "other",
+        "description": known.title if known else "",
+        "channels": offering.serving(name),
+        "price": _short(offering.lines(name)),
+        "usual_s": None,
+    }
 
 
-def _lines(prices: Sequence[Any]) -> tuple[Line, ...]:
-    return tuple(Line(price.unit, price.micros, price.per, price.above, getattr(price, "when", {})) for price in prices)
+def _short(lines: Sequence[Line] | None) -> list[str]:
+    """Its plain lines."""
+    return [written(line) for line in lines or () if not line.above and not line.when]
+
+
+def _fits(name: str, search: str) -> bool:
+    return all(word in name.lower() for word in search.lower().split())
+
+
+# ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _own(ctx: Context) -> Iterator[Row]:

@@ -9,10 +9,11 @@ import msgspec
 from penstock import clock, ledger
 from penstock.canonical.task import State, Task
 from penstock.canonical.who import Caller
-from penstock.console.acts._base import Limit, act, micros
+from penstock.console.acts._base import Limit, act
 from penstock.context import Context
 from penstock.errors import CallerError, NotFound
 from penstock.ledger.quotas import day_of
+from penstock.money import micros
 from penstock.store import accounts, files, tasks
 from penstock.tasks import ending, events, intake, webhooks
 

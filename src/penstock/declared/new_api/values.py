@@ -7,8 +7,10 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
+
+from penstock.money import number
 
 Row = Mapping[str, Any]
 ENABLED = 1
@@ -88,11 +90,7 @@ def whole(value: Any) -> int:
 
 
 def decimal(value: Any) -> Decimal:
-    try:
-        found = Decimal(str(value or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return found if found.is_finite() else Decimal(0)
+    return number(value or 0) or Decimal(0)
 
 
 def words(text: str) -> list[str]:

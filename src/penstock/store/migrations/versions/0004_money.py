@@ -80,7 +80,7 @@ def upgrade() -> None:
 
 
 def _only_append(table: str) -> None:
-    """The database refuses to change or remove its rows. (A later batch on SQLite makes the table anew, without this.)"""
+    """The database refuses to change or remove its rows. (A batch on SQLite makes the table anew, without this.)"""
     words = f"{table} is append-only"
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
