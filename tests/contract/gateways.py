@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from tests.contract.driven import BOTH, Client, node, python
 from tests.live import Live
 

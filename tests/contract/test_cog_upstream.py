@@ -22,7 +22,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from tests.fault.stage import ENDED, Gateway, until
 from tests.live import Live
 from tests.rigs.cog_server import CogServer, OldCogServer, free_port

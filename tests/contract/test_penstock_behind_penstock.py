@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from tests.fault.stage import Gateway, until
 from tests.live import Live
 

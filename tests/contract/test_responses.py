@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from tests.fault.stage import Gateway, until
 from tests.live import Live
 

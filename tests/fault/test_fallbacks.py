@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from tests.fault.stage import Answer, Gateway, side_by_side, until
 from tests.fault.test_calls import build, request
 from tests.rigs.chatting import COMPLETION, PROMPT, completion, usage

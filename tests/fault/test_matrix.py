@@ -19,7 +19,7 @@ import pytest
 
 from penstock import gateway as penstock
 from penstock.config import load
-from penstock.console.socket import operate
+from penstock.console.asking import operate
 from penstock.dialects._installed import dialects
 from penstock.store import accounts
 from tests.fault.matrix import ACCOUNT, MATRIX, STREAMED, TOLD, TOLD_S, Action, Cell, Charge, Fault, Rest

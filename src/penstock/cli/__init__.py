@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from penstock.cli import (
@@ -22,7 +20,7 @@ from penstock.cli import (
     prices,
     tasks,
 )
-from penstock.cli._showing import say
+from penstock.cli._showing import leave, say
 from penstock.errors import PenstockError
 
 app = typer.Typer(
@@ -49,7 +47,7 @@ def main() -> None:
         app()
     except PenstockError as error:
         say(("penstock:", "bold red"), f" {error}")
-        sys.exit(1)
+        leave(1)
     except ValueError as error:  # settings that make no sense
         say(("penstock:", "bold red"), f" {error}")
-        sys.exit(2)
+        leave(2)

@@ -42,7 +42,7 @@ CUT_LEAST = 12
 
 def operate(data: Path | None, act: str, /, **given: Any) -> Any:
     """What an act results in. Raises PenstockError, also where there is no gateway that it could be meant for."""
-    from penstock.console.socket import operate as operate_
+    from penstock.console.asking import operate as operate_
 
     settings = config.load(data=data)
     if act not in SETS_UP and not _is_there(settings):

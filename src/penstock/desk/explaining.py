@@ -74,9 +74,7 @@ async def _of_task(ctx: Context, task: Task, *, folded: bool) -> Explained:
         charge=task.charge,
         estimated=bool(detail.get("estimated")),
         refunds=_refunds(entries),
-        **_arithmetic(
-            rule.folded if folded else rule, _units(detail), uncovered, runs=task.version == CALL and bool(settles)
-        ),
+        **_arithmetic(rule.folded if folded else rule, _units(detail), uncovered, runs=runs),
     )
 
 
