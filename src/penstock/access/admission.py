@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from penstock.canonical.who import READ, RELAY, Caller
 from penstock.errors import AddressForbidden, ModelForbidden, ScopeMissing
@@ -14,10 +15,11 @@ ENOUGH = {READ: frozenset((READ, RELAY))}
 
 def may_use(caller: Caller, *names: str) -> bool:
     """Whether the key's list and its group's each have one of the names that a model goes by."""
-    lists = (caller.models, caller.group.models)
-    return all(patterns is None or _match(patterns, names) for patterns in lists)
+    own, shared = caller.models, caller.group.models
+    return (own is None or _match(own, names)) and (shared is None or _match(shared, names))
 
 
+@lru_cache(4096)
 def _match(patterns: tuple[str, ...], names: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 

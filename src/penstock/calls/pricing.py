@@ -71,7 +71,7 @@ def is_known(ctx: Context, caller: Caller, model: str, targets: tuple[str, ...])
 
 def _may_be_known(caller: Caller, model: str, targets: tuple[str, ...]) -> bool:
     """As far as can be told without the channels."""
-    if not NAME.fullmatch(model) or ".." in model:
+    if not _is_name(model):
         return False
     if model.startswith(language.SANDBOX):
         return caller.mode == TEST and _scripted(model)
@@ -114,6 +114,11 @@ def _bounds(ctx: Context, work: Work) -> tuple[int, int]:
 def _context(ctx: Context, model: str) -> int:
     known = language.find(ctx.of(Aliases).targets(model)[0])
     return known.context if known else 0
+
+
+@lru_cache(4096)
+def _is_name(model: str) -> bool:
+    return NAME.fullmatch(model) is not None and ".." not in model
 
 
 def _within(context: int, tokens: int) -> int:

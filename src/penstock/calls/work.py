@@ -104,7 +104,8 @@ class Work:
         self.ctx.faults.reach("call.answered")
         counted, estimated = self.meter.usage(self.size, whole=whole)
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}
-        self._used(total(usage, INPUT_UNITS) + total(usage, OUTPUT_UNITS))
+        if self.reserved:
+            self._used(total(usage, INPUT_UNITS) + total(usage, OUTPUT_UNITS))
         ledger = self.ctx.of(Allowances)
         rule = self.rule.on(self.deployment.channel.name) if self.deployment else self.rule
         if not rule.lines:  # free: the books need not know

@@ -63,4 +63,4 @@ OUTPUT_UNITS = (Unit.OUTPUT_TOKEN, Unit.REASONING_TOKEN, Unit.AUDIO_OUTPUT_TOKEN
 
 def total(usage: Usage, units: tuple[Unit, ...]) -> int:
     """All tokens of these kinds together, as vendors like to report them."""
-    return round(sum(usage.get(unit, 0) for unit in units))
+    return round(sum([usage.get(unit, 0) for unit in units]))

@@ -372,8 +372,11 @@ def _summed(batch: list[Settled]) -> list[Step]:
     """What the batch adds to each key's spending."""
     sums: dict[tuple[str, ...], list[int]] = {}
     for each in batch:
-        _, account, mode, key, model, *_ = each.row
-        sum_ = sums.setdefault((account, mode, each.day, key, model), [0, 0, 0, 0])
+        _, account, mode, key, model = each.row[:5]
+        who = account, mode, each.day, key, model
+        sum_ = sums.get(who)
+        if sum_ is None:
+            sum_ = sums[who] = [0, 0, 0, 0]
         sum_[0] += 1
         sum_[1] += each.input_tokens
         sum_[2] += each.output_tokens

@@ -7,6 +7,7 @@ some proxies write ports.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,7 +20,10 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[Network]) -> Addr
     The peer; or behind proxies that are trusted, the last one in `X-Forwarded-For` that is none of them: what is before
     it, anybody may have written.
     """
-    hops = [(scope.get("client") or ("",))[0]]
+    peer = (scope.get("client") or ("",))[0]
+    if not trusted:
+        return _address(peer)
+    hops = [peer]
     for name, value in reversed(scope["headers"]):
         if name == b"x-forwarded-for":
             hops += reversed(value.decode("latin-1").split(","))
@@ -31,6 +35,7 @@ def client_address(scope: Mapping[str, Any], trusted: Sequence[Network]) -> Addr
     return address
 
 
+@lru_cache(1000)
 def _address(hop: str) -> Address | None:
     """`1.2.3.4`, `1.2.3.4:567`, `::1`, or `[::1]:567`; an IPv4 address in IPv6's clothes is an IPv4 one."""
     host = hop.strip()
