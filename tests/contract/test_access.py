@@ -14,6 +14,7 @@ from penstock.console.acts import ACTS
 from penstock.console.describing import path as admin_path
 from penstock.dialects._base import Dialect, Route
 from penstock.dialects._installed import dialects
+from penstock.ids import new_id
 from tests.asking import Reply, ask
 from tests.live import Live
 
@@ -42,17 +43,18 @@ class Owned:
 
 @pytest.fixture(scope="module")
 def owned(live: Live) -> Owned:
+    name = f"mine-{new_id()}"  # others make theirs on the same server
     key = live.test_key
     made = ask(f"{live.url}/replicate/v1/models/{MODEL}/predictions", "POST", key=key, body={"input": {"prompt": "x"}})
     form = b'--x\r\nContent-Disposition: form-data; name="content"; filename="a.txt"\r\n\r\nhi\r\n--x--\r\n'
     kind = {"content_type": "multipart/form-data; boundary=x"}
     file = ask(f"{live.url}/replicate/v1/files", "POST", key=key, body=form, **kind)
     model = ask(f"{live.url}/replicate/v1/models/{MODEL}", key=key).json
-    fields = {"name": "mine", "model": MODEL, "version": model["latest_version"]["id"], "hardware": "cpu"}
+    fields = {"name": name, "model": MODEL, "version": model["latest_version"]["id"], "hardware": "cpu"}
     fields |= {"min_instances": 0, "max_instances": 1}
     deployed = ask(f"{live.url}/replicate/v1/deployments", "POST", key=key, body=fields)
     assert (made.status, file.status, deployed.status) == (201, 201, 200)
-    return Owned(made.json["id"], file.json["id"], f"{deployed.json['owner']}/mine")
+    return Owned(made.json["id"], file.json["id"], f"{deployed.json['owner']}/{name}")
 
 
 def call(live: Live, dialect: Dialect, route: Route, owned: Owned, key: str | None) -> Reply:

@@ -76,7 +76,8 @@ _ORPHANS = compiled(
 )
 
 _PRICE = inserting(prices)
-_PRICES = compiled(select(*prices.c).order_by(prices.c.model, prices.c.starts_at, prices.c.id))
+_BEGINNING = func.coalesce(func.nullif(prices.c.starts_at, 0), prices.c.created_at)
+_PRICES = compiled(select(*prices.c).order_by(prices.c.model, _BEGINNING, prices.c.created_at, prices.c.id))
 
 
 def open_account(account: str, name: str, webhook_secret: str, group: str = "default") -> tuple[Step, ...]:
