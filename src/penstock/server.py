@@ -171,10 +171,13 @@ class App:
         return route.write(dialect, await perform(self.ctx, caller, command), http)
 
     async def _admitted(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Caller:
-        caller = await self._keys.caller(dialect.credential(http))
+        credential = dialect.credential(http)
+        caller = self._keys.remembered(credential) or await self._keys.caller(credential)
         if caller.networks:
             check_address(caller, client_address(exchange.scope, self.ctx.settings.trusted_proxies))
-        check_scope(caller, route.scope or (READ if exchange.method in LOOKS else RELAY))
+        scope = route.scope or (READ if exchange.method in LOOKS else RELAY)
+        if scope not in caller.scopes:
+            check_scope(caller, scope)
         if route.counts:
             self._limits.admit(caller)
         return caller

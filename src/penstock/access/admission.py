@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from penstock.canonical.who import READ, RELAY, Caller
+from penstock.canonical.who import READ, RELAY, Caller, Network
 from penstock.errors import AddressForbidden, ModelForbidden, ScopeMissing
 from penstock.wire.addresses import Address
 
@@ -43,8 +43,13 @@ def check_allowed(caller: Caller, model: str, targets: tuple[str, ...]) -> None:
 
 def check_address(caller: Caller, address: Address | None) -> None:
     """Raises AddressForbidden where the key has networks, and its client is in none of them or nobody knows where."""
-    if caller.networks and not (address and any(address in network for network in caller.networks)):
+    if caller.networks and not (address and _is_within(address, caller.networks)):
         raise AddressForbidden()
+
+
+@lru_cache(4096)
+def _is_within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks)
 
 
 def may(caller: Caller, scope: str) -> bool:

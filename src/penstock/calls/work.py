@@ -13,7 +13,7 @@ from penstock.calls.meter import Meter
 from penstock.calls.sizes import Size, measure
 from penstock.canonical.commands import Call
 from penstock.canonical.plan import Deployment
-from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Micros, Unit, total
+from penstock.canonical.usage import Micros, Unit, tokens
 from penstock.canonical.who import Caller
 from penstock.clock import now
 from penstock.context import Context
@@ -105,7 +105,7 @@ class Work:
         counted, estimated = self.meter.usage(self.size, whole=whole)
         usage = {unit: amount for unit, amount in counted.items() if amount or unit in ALWAYS}
         if self.reserved:
-            self._used(total(usage, INPUT_UNITS) + total(usage, OUTPUT_UNITS))
+            self._used(sum(tokens(usage)))
         ledger = self.ctx.of(Allowances)
         rule = self.rule.on(self.deployment.channel.name) if self.deployment else self.rule
         if not rule.lines:  # free: the books need not know
@@ -120,15 +120,15 @@ class Work:
             self._note(id, outcome, usage, charge, estimated=estimated)
         self.ctx.faults.reach("call.settled")
 
-    def reserve(self, tokens: int) -> None:
+    def reserve(self, amount: int) -> None:
         """Count these against the key's tokens a minute. Raises LimitReached."""
         if self.caller.tpm is not None:
-            self.ctx.of(Limits).reserve(self.caller, tokens)
-            self.reserved = tokens
+            self.ctx.of(Limits).reserve(self.caller, amount)
+            self.reserved = amount
 
-    def _used(self, tokens: int) -> None:
+    def _used(self, amount: int) -> None:
         if self.reserved:
-            self.ctx.of(Limits).correct(self.caller.key, self.reserved, tokens)
+            self.ctx.of(Limits).correct(self.caller.key, self.reserved, amount)
             self.reserved = 0
 
     def _note(self, id: int, outcome: str, usage: dict[Unit, int], charge: Micros, *, estimated: bool) -> None:

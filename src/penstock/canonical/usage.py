@@ -61,6 +61,20 @@ INPUT_UNITS = (
 OUTPUT_UNITS = (Unit.OUTPUT_TOKEN, Unit.REASONING_TOKEN, Unit.AUDIO_OUTPUT_TOKEN, Unit.IMAGE_OUTPUT_TOKEN)
 
 
+_IN, _OUT = frozenset(INPUT_UNITS), frozenset(OUTPUT_UNITS)
+
+
+def tokens(usage: Mapping[Unit, int]) -> tuple[int, int]:
+    """All that went in, and all that came out."""
+    put_in = got_out = 0
+    for unit, amount in usage.items():
+        if unit in _IN:
+            put_in += amount
+        elif unit in _OUT:
+            got_out += amount
+    return put_in, got_out
+
+
 def total(usage: Usage, units: tuple[Unit, ...]) -> int:
     """All tokens of these kinds together, as vendors like to report them."""
     return round(sum([usage.get(unit, 0) for unit in units]))

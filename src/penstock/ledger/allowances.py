@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from penstock.canonical.usage import INPUT_UNITS, OUTPUT_UNITS, Micros, Unit, total
+from penstock.canonical.usage import Micros, Unit, tokens
 from penstock.canonical.who import Caller
 from penstock.clock import Nanos
 from penstock.context import Context
@@ -238,8 +238,7 @@ class Allowances:
         who = (id, purse.account, purse.mode, caller.key, model)
         row = (*who, rule.id, units, amount, sum_ - amount, estimated, hold.at)
         on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        tokens = total(usage, INPUT_UNITS), total(usage, OUTPUT_UNITS)
-        self._settled.append(Settled(row, purse, amount, hold.day, *tokens, on_disk))
+        self._settled.append(Settled(row, purse, amount, hold.day, *tokens(usage), on_disk))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         return id, amount, on_disk
