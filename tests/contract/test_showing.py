@@ -128,8 +128,11 @@ def test_what_commands_need_is_whole_at_80_columns(live: Live) -> None:
     assert "60 requests a minute, 1,250.5 USD a month" in keys
     channels = shown(live, "channels", "list")
     assert "weight" not in channels and f"models: {', '.join(many[1::2])}\n" in channels
+    adjusted = {"name": "no such account", "usd": "-1", "reason": "found while the books were read, twice"}
+    assert ask(f"{live.url}/v1/admin/accounts/adjust", "POST", key=live.admin_key, body=adjusted).status in (400, 404)
     audit = shown(live, "audit", "list")
-    assert all(len(line) <= 80 for line in audit.splitlines()) and "…" in audit
+    assert not [line for line in audit.splitlines() if len(line) > 80]
+    assert "…" in audit and "    actor: key/" in audit
 
 
 def test_lines_are_whole_where_there_is_no_terminal(live: Live) -> None:

@@ -89,7 +89,8 @@ def show(rows: Any, as_json: bool, *columns: str, below: Sequence[str] = (), cut
     cells = [{each: _cell(each, row.get(each)) for each in there} for row in rows]
     widths = {each: max(cell_len(_title(each)), *(cell_len(row[each]) for row in cells)) for each in there}
     beside, most = there, _most()
-    if sum(width + 2 for each, width in widths.items() if each != cut) > most + 2:
+    least = widths | ({cut: min(widths[cut], CUT_LEAST)} if cut in widths else {})
+    if sum(width + 2 for width in least.values()) > most + 2:
         beside = [each for each in there if each not in below]
     if cut in beside:
         left = most - sum(width + 2 for each, width in widths.items() if each in beside and each != cut)

@@ -24,7 +24,7 @@ def list_audit(
     """Show what operators did, newest first. An act without an outcome was cut short."""
     page = operate(data, "audit.list", act=act, actor=actor, since=since, cursor=cursor, limit=limit)
     told = [done | {"given": _given(done["given"])} for done in page["acts"]]
-    show(page if as_json else told, as_json, "at", "actor", "act", "outcome", cut="given")
+    show(page if as_json else told, as_json, "at", "act", "outcome", below=("actor",), cut="given")
     if page["next"] and not as_json:
         say((f"more: --cursor {page['next']}", "dim"))
 
