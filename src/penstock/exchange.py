@@ -28,12 +28,13 @@ def request_id() -> str:
 
 
 class Headers(Mapping[str, str]):
-    """Request headers by lower-case name, decoded when asked for."""
+    """Request headers by lower-case name, decoded when asked for; of one that is repeated the first counts."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_first", "_raw")
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self._raw = raw
+        self._first = dict(reversed(raw))
 
     def __getitem__(self, name: str) -> str:
         value: str | None = self.get(name)
@@ -42,11 +43,8 @@ class Headers(Mapping[str, str]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        wanted = name.encode("latin-1")
-        for known, value in self._raw:
-            if known == wanted:
-                return value.decode("latin-1")
-        return default
+        value = self._first.get(name.encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
         return iter([name.decode("latin-1") for name, _ in self._raw])

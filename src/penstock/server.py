@@ -151,7 +151,9 @@ class App:
     async def _perform(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Outgoing:
         caller = NOBODY
         if route.needs_key:
-            caller = await self._admitted(exchange, dialect, route, http)
+            credential = dialect.credential(http)
+            caller = self._keys.remembered(credential) or await self._keys.caller(credential)
+            self._admit(caller, exchange, route)
         elif "secret" in http.path and self._channels.by_secret(http.path["secret"]) is None:
             raise Unauthenticated()  # before its body is read
         if route.streams:
@@ -170,9 +172,8 @@ class App:
             return await self._fetch(dialect, route, caller, command, http)
         return route.write(dialect, await perform(self.ctx, caller, command), http)
 
-    async def _admitted(self, exchange: Exchange, dialect: Dialect, route: Route, http: Incoming) -> Caller:
-        credential = dialect.credential(http)
-        caller = self._keys.remembered(credential) or await self._keys.caller(credential)
+    def _admit(self, caller: Caller, exchange: Exchange, route: Route) -> None:
+        """Raises AddressForbidden, ScopeMissing, LimitReached."""
         if caller.networks:
             check_address(caller, client_address(exchange.scope, self.ctx.settings.trusted_proxies))
         scope = route.scope or (READ if exchange.method in LOOKS else RELAY)
@@ -180,7 +181,6 @@ class App:
             check_scope(caller, scope)
         if route.counts:
             self._limits.admit(caller)
-        return caller
 
     async def _fetch(self, dialect: Dialect, route: Route, caller: Caller, command: Fetch, http: Incoming) -> Outgoing:
         """What was shown here once, `at_once` shows again, as long as it is true."""

@@ -70,9 +70,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def install_python(folder: Path, lock: Path) -> None:
-    run(sys.executable, "-m", "venv", str(folder))
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run(*pip, "--require-hashes", "-r", str(lock))
+    """The lock has all that is needed, so pip need neither be there itself nor reckon."""
+    run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
+    quick = ["--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
+    run(*pip, "install", *quick, "--require-hashes", "-r", str(lock))
 
 
 def install_node(folder: Path, sources: list[Path]) -> None:

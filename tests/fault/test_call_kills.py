@@ -183,6 +183,8 @@ class Story:
     stream: bool = False
     charged: int = 0
     picture: bool = False
+    later: bool = False
+    """The answer is out when the server dies."""
 
     def __str__(self) -> str:
         return f"{self.point}-{'picture' if self.picture else 'stream' if self.stream else 'whole'}"
@@ -197,6 +199,8 @@ STORIES = [
     Story("call.drawn"),
     Story("call.returning", charged=1, picture=True),
     Story("call.returned", charged=1, picture=True),
+    Story("call.summing", charged=1, later=True),
+    Story("call.summed", charged=1, later=True),
 ]
 
 
@@ -248,6 +252,8 @@ def _tell(story: Story, gateway: Gateway) -> None:
     if story.picture:
         assert bounded(gateway).status == 200
         dies(lambda: pictures.create("p/m", idempotency_key="one"))
+    elif story.later:
+        assert bounded(gateway).status == 200
     else:
         dies(lambda: bounded(gateway, stream=story.stream))
     assert gateway.crash() == -9
@@ -256,6 +262,7 @@ def _tell(story: Story, gateway: Gateway) -> None:
     gateway.live.start()
     assert gateway.rows("SELECT amount FROM charges") == [(COST,)] * story.charged
     assert gateway.balance() == MONEY - story.charged * COST
+    assert gateway.rows("SELECT runs, amount FROM spending") == [(1, COST)] * story.charged
     if story.picture:
         assert pictures.create("p/m", idempotency_key="one").status == 201
     assert bounded(gateway, stream=story.stream).status == 200

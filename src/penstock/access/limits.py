@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from penstock.canonical.who import Caller
 from penstock.context import Context
 from penstock.errors import LimitReached
 
 MINUTE_S = 60.0
+EMPTY = (0.0, 0.0, 1.0)
 
-
-@dataclass(slots=True, eq=False)
-class Cell:
-    """It drains evenly, what it holds at most in a minute: so much may come in one burst, what follows at its pace."""
-
-    level: float
-    at: float
-    most: float
-
-    def drain(self, at: float) -> None:
-        self.level = max(0.0, self.level - (at - self.at) * self.most / MINUTE_S)
-        self.at = at
-
-    def wait_s(self, amount: float, most: float, at: float) -> float:
-        """How long until so much fits into what now holds `most`; 0 where it does already."""
-        self.drain(at)
-        if most != self.most:  # the key's limit was changed
-            self.level, self.most = min(self.level, most), most
-        return max(0.0, (self.level + amount - most) * MINUTE_S / most)
+Cells = dict[str, tuple[float, float, float]]
+"""By key: the level, at which moment it was so high, and the most that it holds. It drains evenly, its most in a
+minute: so much may come in one burst, what follows at its pace."""
 
 
 class Limits:
@@ -39,8 +23,8 @@ class Limits:
     def __init__(self, ctx: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._ctx = ctx
         self._clock = clock
-        self._requests: dict[str, Cell] = {}
-        self._tokens: dict[str, Cell] = {}
+        self._requests: Cells = {}
+        self._tokens: Cells = {}
         self._unfinished: dict[str, int] = {}
 
     def admit(self, caller: Caller) -> None:
@@ -64,18 +48,21 @@ class Limits:
         """What was reserved came to this: less is given back, more is waited for by those that follow."""
         cell = self._tokens.get(key)
         if cell is not None:
-            cell.drain(self._clock())
-            cell.level = max(0.0, cell.level + used - min(reserved, cell.most))
+            at, most = self._clock(), cell[2]
+            self._tokens[key] = max(0.0, _level(cell, at) + used - min(reserved, most)), at, most
 
-    def _fill(self, cells: dict[str, Cell], key: str, amount: float, most: float) -> float:
+    def _fill(self, cells: Cells, key: str, amount: float, most: float) -> float:
         """0 where it was counted, else how long to wait: then nothing was."""
-        at, cell = self._clock(), cells.get(key)
-        if cell is None:
-            cell = cells[key] = Cell(0.0, at, most)
-        wait_s = cell.wait_s(amount, most, at)
-        if not wait_s:
-            cell.level += amount
-        return wait_s
+        at, cell = self._clock(), cells.get(key, EMPTY)
+        level = _level(cell, at)
+        if cell[2] != most:  # the key's limit was changed, or it has none yet
+            level = min(level, most)
+            cells[key] = level, at, most
+        over = level + amount - most
+        if over > 0:
+            return over * MINUTE_S / most
+        cells[key] = level + amount, at, most
+        return 0.0
 
     def begin(self, caller: Caller) -> None:
         """Count a piece of work that starts. Raises LimitReached at the key's concurrency."""
@@ -96,3 +83,10 @@ class Limits:
     def resume(self, key: str) -> None:
         """Count a task that was unfinished when this process began."""
         self._unfinished[key] = self._unfinished.get(key, 0) + 1
+
+
+def _level(cell: tuple[float, float, float], at: float) -> float:
+    """What is left of it at this moment."""
+    level, since, most = cell
+    left = level - (at - since) * most / MINUTE_S
+    return left if left > 0 else 0.0

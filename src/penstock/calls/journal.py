@@ -27,7 +27,7 @@ class Journal:
         self._rows: list[tuple[Any, ...]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
-        ctx.of(Allowances).alongside = lambda: self._taken() if len(self._rows) >= WORTH_IT else ()
+        ctx.of(Allowances).charges.alongside = lambda: self._taken() if len(self._rows) >= WORTH_IT else ()
 
     def note(self, row: tuple[Any, ...]) -> None:
         self._rows.append(row)
@@ -35,8 +35,11 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_S, self._due)
 
     async def flush(self) -> None:
-        """Write what waits, now."""
-        while steps := self._taken():
+        """Write what waits now; what comes meanwhile has time."""
+        for _ in range(-(-len(self._rows) // AT_ONCE)):
+            steps = self._taken()
+            if not steps:  # they went along with a charge
+                return
             try:
                 await self._ctx.store.write(*steps)
             except Exception as error:  # noqa: BLE001  a log that can't be written stops nothing

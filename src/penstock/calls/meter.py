@@ -54,7 +54,7 @@ class Meter:
         Each report of the vendor replaced what it named of earlier ones, so one that is sent twice counts once. A count
         of output that came before the end is only its beginning.
         """
-        counted = {unit: math.ceil(min(max(0, amount), MOST)) for unit, amount in self._counted.items()}
+        counted = {unit: _whole(amount) for unit, amount in self._counted.items()}
         reported = [counted[unit] for unit in INPUT_UNITS if unit in counted]
         knows_input = bool(reported) and (whole or self.finished or any(reported))  # a stream may begin with zeros
         knows_output = any(unit in counted for unit in OUTPUT_UNITS)
@@ -68,3 +68,10 @@ class Meter:
             if more > 0 or not knows_output:
                 counted[Unit.OUTPUT_TOKEN] = counted.get(Unit.OUTPUT_TOKEN, 0) + max(0, more)
         return counted, True
+
+
+def _whole(amount: float) -> int:
+    """What a vendor counted, within what the books hold."""
+    if type(amount) is int and 0 <= amount <= MOST:
+        return amount
+    return math.ceil(min(max(0, amount), MOST))

@@ -114,10 +114,8 @@ class Work:
         id, charge, on_disk = ledger.settle(
             self.hold, self.caller, self.call.model, rule, usage, estimated=estimated, most=self.most
         )
-        try:
-            await on_disk
-        finally:  # whoever waits may be cancelled; the charge is written all the same
-            self._note(id, outcome, usage, charge, estimated=estimated)
+        self._note(id, outcome, usage, charge, estimated=estimated)  # while it is written
+        await on_disk
         self.ctx.faults.reach("call.settled")
 
     def reserve(self, amount: int) -> None:

@@ -20,7 +20,7 @@ from penstock.desk import responses
 from penstock.errors import CallerError
 from penstock.ledger import Allowances, Priced, Quotas, Rule
 from penstock.ledger.codes import Codes
-from penstock.store import accounts, spending, statements
+from penstock.store import accounts, statements
 from penstock.store.connection import Row
 from penstock.tasks import intake
 
@@ -99,7 +99,7 @@ async def used(ctx: Context, account: str, mode: str, first: str = "", last: str
     if unknown := sorted(set(wanted) - set(BY)):
         raise CallerError(f"usage can be told by {', '.join(BY)}, not by {unknown[0][:50]!r}")
     chosen = tuple(name for name in BY if name in wanted)
-    rows = await spending.of_account(ctx.store, account, mode, since.isoformat(), until.isoformat())
+    rows = await ctx.of(Allowances).charges.spent(account, mode, since.isoformat(), until.isoformat())
     names = await statements.key_names(ctx.store, account, mode) if "key" in chosen else {}
     return Usage(since.isoformat(), until.isoformat(), chosen, _summed(rows, chosen, names))
 

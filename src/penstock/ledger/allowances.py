@@ -4,7 +4,7 @@ and appends one row for each call's charge, many calls in one transaction.
 A hold awaits nothing while the allowance lasts, so between check and subtraction nobody else can act. What is written:
 
     draw      balance −g, entry `draw` −g, allowance +g            one transaction
-    charge    one row of `charges`, summed up in `spending`, before the client sees the end of the answer
+    charge    see `charges`
     return    the reverse of a draw, of what is not held           when long unused, at the end, or for a task's hold
 
 An epoch is one life of this node; the ids of its charges are `epoch << 40 | counter`, and its row is on disk before its
@@ -16,50 +16,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from penstock.canonical.usage import Micros, Unit, tokens
 from penstock.canonical.who import Caller
 from penstock.clock import Nanos
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
+from penstock.ledger.charges import Charges, Purse, Settled, added, encode, unsummed
 from penstock.ledger.quotas import Quotas
 from penstock.ledger.rules import Rule
 from penstock.log import logger
-from penstock.store import Step, accounts, calls, spending
+from penstock.store import Step, accounts, calls
 
 LEAST_GRANT = 1_000_000
 """Micros: so much is drawn at once, or a twentieth of the balance where that is less."""
 UNUSED_S = 60.0
 TRIES = 8
-
-encode = msgspec.json.Encoder().encode
-
-
-@dataclass(slots=True, eq=False)
-class Purse:
-    """One account's allowance. `settled` and `through` tell what is known to be on disk.
-
-    They stay where they are once a write has failed (`doubtful`), for it may have happened all the same: the next start
-    sums up what follows them.
-    """
-
-    account: str
-    mode: str
-    free: Micros = 0
-    held: Micros = 0
-    grant: Micros = 0
-    settled: Micros = 0
-    through: int = 0
-    waiting: list[tuple[Micros, asyncio.Future[None]]] = field(default_factory=list)
-    filling: bool = False
-    used_at: float = 0.0
-    dry_until: float = 0.0
-    doubtful: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -73,19 +47,6 @@ class Hold:
     at: Nanos = 0
 
 
-@dataclass(slots=True, eq=False)
-class Settled:
-    """A charge on its way to the disk: its row, and who waits for it."""
-
-    row: tuple[Any, ...]
-    purse: Purse
-    amount: Micros
-    day: str
-    input_tokens: int
-    output_tokens: int
-    on_disk: asyncio.Future[None]
-
-
 class Allowances:
     """All purses of this process. The event loop alone touches them."""
 
@@ -95,14 +56,9 @@ class Allowances:
         self._epoch = 0
         self._ids = itertools.count(0)
         self._quotas = ctx.of(Quotas)
-        self._settled: list[Settled] = []
-        self._new_rules: dict[str, str] = {}
-        self._known_rules: set[str] = set()
-        self._flushing: asyncio.Task[None] | None = None
+        self.charges = Charges(ctx)
         self._fills: set[asyncio.Task[None]] = set()
         self._tick: asyncio.Task[None] | None = None
-        self.alongside: Callable[[], tuple[Step, ...]] = tuple
-        """Steps of others that want to go along with the next charges, which saves a transaction."""
 
     # ── opening and closing ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,6 +67,7 @@ class Allowances:
         await recover(self._ctx)
         self._epoch = await calls.next_epoch(self._ctx.store)
         await self._ctx.store.write(calls.open_epoch(self._epoch))
+        self.charges.open(self._epoch)
         self._ids = itertools.count((self._epoch << calls.EPOCH_BITS) + 1)
         self._tick = asyncio.create_task(self._give_back_unused())
 
@@ -119,10 +76,12 @@ class Allowances:
         if self._tick is not None:
             self._tick.cancel()
             await asyncio.wait([self._tick])
-        while self._fills or self._flushing:
-            await asyncio.gather(*self._fills, *([self._flushing] if self._flushing else []), return_exceptions=True)
+        while self._fills:
+            await asyncio.wait(self._fills)
+        await self.charges.close()
         epoch, self._epoch = self._epoch, 0
-        if epoch and not any(purse.held or purse.doubtful for purse in self._purses.values()):
+        doubtful = self.charges.doubtful or any(purse.held or purse.doubtful for purse in self._purses.values())
+        if epoch and not doubtful:
             moves = [step for purse in self._purses.values() for step in _emptied(purse, epoch)]
             await self._ctx.store.write(*moves, calls.close_epoch(epoch))
 
@@ -232,51 +191,12 @@ class Allowances:
         purse.free += hold.amount - amount
         hold.amount = 0
         purse.used_at = time.monotonic()
-        if rule.id not in self._known_rules:
-            self._new_rules[rule.id] = rule.text
         units = encode(usage).decode()
         who = (id, purse.account, purse.mode, caller.key, model)
         row = (*who, rule.id, units, amount, sum_ - amount, estimated, hold.at)
         on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._settled.append(Settled(row, purse, amount, hold.day, *tokens(usage), on_disk))
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+        self.charges.put(Settled(row, purse, amount, hold.day, *tokens(usage), on_disk), rule)
         return id, amount, on_disk
-
-    async def _flush(self) -> None:
-        """Write what has gathered, as one transaction after the other, until nothing is left."""
-        try:
-            while self._settled:
-                batch, self._settled = self._settled, []
-                await self._write(batch)
-        finally:
-            self._flushing = None
-
-    async def _write(self, batch: list[Settled]) -> None:
-        rules = dict(self._new_rules)
-        try:
-            known = (calls.rule(*rule) for rule in rules.items())
-            charges = calls.charge_all([each.row for each in batch])
-            await self._ctx.store.write(*known, charges, *_summed(batch), *self.alongside())
-        except Exception as error:  # noqa: BLE001  told to each of those who wait
-            if len(batch) > 1:  # one that the database refuses must not stop the others
-                for each in batch:
-                    await self._write([each])
-                return
-            (one,) = batch
-            one.purse.doubtful = True
-            if not one.on_disk.done():
-                one.on_disk.set_exception(error)
-            return
-        self._known_rules |= rules.keys()
-        self._new_rules = {id: text for id, text in self._new_rules.items() if id not in rules}
-        for each in batch:
-            purse = each.purse
-            if not purse.doubtful:
-                purse.settled += each.amount
-                purse.through = max(purse.through, each.row[0])
-            if not each.on_disk.done():
-                each.on_disk.set_result(None)
 
     # ── drawing and giving back ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -367,25 +287,6 @@ class Allowances:
                     logger("ledger").exception("an allowance was not given back")
 
 
-def _summed(batch: list[Settled]) -> list[Step]:
-    """What the batch adds to each key's spending."""
-    sums: dict[tuple[str, ...], list[int]] = {}
-    for each in batch:
-        _, account, mode, key, model = each.row[:5]
-        who = account, mode, each.day, key, model
-        sum_ = sums.get(who)
-        if sum_ is None:
-            sum_ = sums[who] = [0, 0, 0, 0]
-        sum_[0] += 1
-        sum_[1] += each.input_tokens
-        sum_[2] += each.output_tokens
-        sum_[3] += each.amount
-    return [
-        spending.add(*who, runs=runs, input_tokens=put_in, output_tokens=got_out, amount=amount)
-        for who, (runs, put_in, got_out, amount) in sorted(sums.items())
-    ]
-
-
 def _moved(purse: Purse, epoch: int, kind: str, amount: Micros) -> tuple[Step, ...]:
     """Move `amount` from the balance to the allowance, or back where it is negative."""
     account, mode = purse.account, purse.mode
@@ -404,7 +305,7 @@ def _emptied(purse: Purse, epoch: int) -> tuple[Step, ...]:
 
 
 async def recover(ctx: Context) -> None:
-    """Give back what processes that were killed had drawn and not charged."""
+    """Give back what processes that were killed had drawn and not charged, and sum up what they had charged."""
     for epoch in await calls.unclosed(ctx.store):
         charged = {row[:2]: row[2:] for row in await calls.charged_since(ctx.store, epoch)}
         steps: list[Step] = []
@@ -415,4 +316,5 @@ async def recover(ctx: Context) -> None:
                 steps.append(accounts.entry(account, mode, "return", left, work=f"allowance/{epoch}"))
                 steps.append(accounts.add(account, mode, left))
             steps += calls.draw(epoch, account, mode, -left, settled, last)
+        steps += added(await unsummed(ctx, epoch))
         await ctx.store.write(*steps, calls.close_epoch(epoch))

@@ -91,7 +91,8 @@ class Quotas:
     def settle(self, key: str, day: str, held: Micros, charged: Micros) -> None:
         """What was held on that day came to this; nothing, where it was released."""
         if held != charged:
-            self._count(self._of(key), day, charged - held)
+            spent = self._spent.get(self._roots.get(key, key)) or self._of(key)
+            self._count(spent, day, charged - held)
 
     def _of(self, key: str) -> Spent:
         key = self._roots.get(key, key)
@@ -107,10 +108,11 @@ class Quotas:
 
     def _count(self, spent: Spent, day: str, amount: Micros) -> None:
         spent.total += amount
-        if day[:7] == spent.this_month:
-            spent.month += amount
         if day == spent.today:
             spent.day += amount
+            spent.month += amount
+        elif day[:7] == spent.this_month:
+            spent.month += amount
 
     def _check(self, caller: Caller, spent: Spent, amount: Micros) -> None:
         for period, most, used in _bounds(caller, spent):

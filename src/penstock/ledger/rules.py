@@ -132,6 +132,11 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
         make one."""
         return {above: _table(self.chosen(above), self.multiplier) for above in self._tiers}
 
+    @cached_property
+    def _flat(self) -> tuple[dict[Unit, int], int] | None:
+        """The only table, where it does not matter how much goes in."""
+        return self._tables[0] if self._tiers == (0,) else None
+
     def _table(self, input_tokens: float) -> tuple[dict[Unit, int], int]:
         for above in self._tiers:
             if input_tokens > above or not above:
@@ -144,7 +149,7 @@ class Rule(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
 
     def of_tokens(self, usage: Mapping[Unit, int]) -> Micros:
         """What one run of whole numbers of units comes to; a unit without a line counts as its coarser kind."""
-        prices, parts = self._table(sum([usage.get(unit, 0) for unit in INPUT_UNITS]))
+        prices, parts = self._flat or self._table(sum([usage.get(unit, 0) for unit in INPUT_UNITS]))
         sum_ = prices.get(Unit.RUN, 0) + sum([amount * prices.get(unit, 0) for unit, amount in usage.items()])
         return (2 * sum_ + parts) // (2 * parts)
 

@@ -20,6 +20,7 @@ COLUMNS = tuple(calls.c.keys())
 
 _OPEN = inserting(epochs)
 _LAST = compiled(select(func.max(epochs.c.id)))
+_SUMMED = compiled(update(epochs).where(epochs.c.id == P.epoch, epochs.c.closed_at.is_(None)).values(summed=P.through))
 _CLOSE = compiled(update(epochs).where(epochs.c.id == P.epoch).values(closed_at=P.at))
 _UNCLOSED = compiled(select(epochs.c.id).where(epochs.c.closed_at.is_(None)).order_by(epochs.c.id))
 
@@ -80,7 +81,12 @@ async def next_epoch(store: Store) -> int:
 
 
 def open_epoch(epoch: int) -> Step:
-    return _OPEN(id=epoch, opened_at=now(), closed_at=None)
+    return _OPEN(id=epoch, opened_at=now(), closed_at=None, summed=0)
+
+
+def summed(epoch: int, through: int) -> Step:
+    """The charges of this epoch up to that one are in the sums."""
+    return _SUMMED(epoch=epoch, through=through).must_change(1)
 
 
 def close_epoch(epoch: int) -> Step:

@@ -6,6 +6,7 @@ rows than it must undoes them all.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,11 +117,15 @@ class Store(Protocol):
 
     kind: str
 
-    async def write(self, *steps: Step) -> None:
-        """Run the steps as one durable transaction; returns once it is on disk.
+    def begin(self, *steps: Step) -> asyncio.Future[None]:
+        """Have the steps run as one durable transaction; done once it is on disk.
 
-        Raises what the failing step says, or Stale; then nothing of it happened.
+        Fails with what the failing step says, or Stale; then nothing of it happened.
         """
+        raise NotImplementedError
+
+    async def write(self, *steps: Step) -> None:
+        """Run the steps as one durable transaction; returns once it is on disk. Raises what `begin` fails with."""
 
     async def one(self, query: Statement, **params: Any) -> Row | None: ...
 

@@ -21,8 +21,8 @@ def head() -> str:
     return max(path.name[:4] for path in (HERE / "versions").glob("[0-9]*.py"))
 
 
-async def open_store(settings: Settings, *, sole: bool = True) -> Store:
-    """Migrate if need be, then open. `sole`: refuse if another node serves this PostgreSQL database."""
+async def open_store(settings: Settings, *, sole: bool = False) -> Store:
+    """Migrate if need be, then open. `sole`: for the one node that serves this database; refuse where another does."""
     if settings.database_url:
         from penstock.store.postgres import PostgresStore
 
@@ -40,7 +40,7 @@ async def open_store(settings: Settings, *, sole: bool = True) -> Store:
     path = settings.data / "penstock.db"
     if _version(path) != head():
         await asyncio.to_thread(_migrate_sqlite, path)
-    return SqliteStore(path)
+    return SqliteStore(path, much_to_write=sole)
 
 
 class DataLock:

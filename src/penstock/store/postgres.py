@@ -43,6 +43,9 @@ class PostgresStore:
         pool = await asyncpg.create_pool(plain(url), min_size=2, max_size=16)
         return cls(pool, lock)
 
+    def begin(self, *steps: Step) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.write(*steps))
+
     async def write(self, *steps: Step) -> None:
         if any(step.statement is not None for step in steps):
             await self._transact(steps)

@@ -1,4 +1,4 @@
-"""SQL: what each key spent on each model on each day, summed up in the transactions that spend it."""
+"""SQL: what each key spent on each model on each day, summed up; for calls see `ledger.charges`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from sqlalchemy import case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from penstock.canonical.usage import Micros
+from penstock.store.calls import EPOCH_BITS
 from penstock.store.connection import P, Row, Step, Store, compiled
-from penstock.store.tables import entries, keys, spending, tasks
+from penstock.store.tables import charges, entries, epochs, keys, spending, tasks
 
 SUMS = ("runs", "input_tokens", "output_tokens", "amount")
 _NEW = insert(spending).values({column: getattr(P, column.name) for column in spending.c})
@@ -30,6 +31,18 @@ _BY_KEY = compiled(
         func.sum(case((spending.c.day >= P.month, spending.c.amount), else_=0)),
         func.sum(case((spending.c.day == P.today, spending.c.amount), else_=0)),
     ).group_by(spending.c.key)
+)
+_UNSUMMED = compiled(
+    select(*(charges.c[name] for name in ("account", "mode", "key", "model", "units", "amount", "at")))
+    .select_from(
+        epochs.join(
+            charges,
+            (charges.c.id > epochs.c.summed)
+            & (charges.c.id > epochs.c.id * (1 << EPOCH_BITS))
+            & (charges.c.id < (epochs.c.id + 1) * (1 << EPOCH_BITS)),
+        )
+    )
+    .where(epochs.c.closed_at.is_(None), (epochs.c.id == P.epoch) | (P.epoch == 0))
 )
 _ROOTS = compiled(select(keys.c.id, keys.c.root).where(keys.c.root.is_not(None)))
 _HELD = compiled(select(tasks.c.key, tasks.c.hold, tasks.c.created_at).where(tasks.c.charge.is_(None)))
@@ -70,6 +83,12 @@ def add(
 async def of_account(store: Store, account: str, mode: str, first_day: str, last_day: str) -> list[Row]:
     """(day, key, model, runs, input_tokens, output_tokens, amount), from the first day to the last."""
     return await store.scan(_OF_ACCOUNT, account=account, mode=mode, first=first_day, last=last_day)
+
+
+async def unsummed(store: Store, epoch: int | None = None) -> list[Row]:
+    """(account, mode, key, model, units, amount, at) of each charge, in this epoch or in all open ones, that is not in
+    the sums yet."""
+    return await store.scan(_UNSUMMED, epoch=epoch or 0)
 
 
 async def by_key(store: Store, month: str, today: str) -> list[Row]:

@@ -22,6 +22,13 @@ def _int(name: str, *, null: bool = False, key: bool = False, default: str | Non
     return Column(name, BigInteger, primary_key=key, nullable=null, autoincrement=False, server_default=default)
 
 
+def _number(name: str) -> Column[int]:
+    """The key of rows that are appended in its order. An `INTEGER` is on SQLite the row's own number; any other type
+    has an index beside the table, one page more to write for each."""
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Column(name, kind, primary_key=True, nullable=False, autoincrement=False)
+
+
 def _partial(where: str) -> dict[str, Any]:
     return {"sqlite_where": text(where), "postgresql_where": text(where)}
 
@@ -303,6 +310,7 @@ epochs = Table(  # one life of a node that answers calls; its number is the uppe
     _int("id", key=True),
     _int("opened_at"),
     _int("closed_at", null=True),
+    _int("summed", default=str(2**63 - 1)),  # its charges up to this one are in `spending`
 )
 
 allowances = Table(  # what an epoch drew from a balance, to hold and settle calls from without asking again
@@ -326,7 +334,7 @@ rules = Table(  # every price rule that a call was charged by, by its hash
 charges = Table(  # the books of calls: a settle each; append-only
     "charges",
     metadata,
-    _int("id", key=True),
+    _number("id"),
     _text("account"),
     _text("mode"),
     _text("key"),
@@ -339,7 +347,7 @@ charges = Table(  # the books of calls: a settle each; append-only
     _int("at"),
 )
 
-spending = Table(  # what each key spent on each model on each day, by UTC; written with what it sums up
+spending = Table(  # what each key spent on each model on each day, by UTC; soon after what it sums up
     "spending",
     metadata,
     _text("account", key=True),
@@ -356,7 +364,7 @@ spending = Table(  # what each key spent on each model on each day, by UTC; writ
 calls = Table(  # the request log: a lean row each, for a while
     "calls",
     metadata,
-    _int("id", key=True),
+    _number("id"),
     _text("request"),
     _text("account"),
     _text("key"),

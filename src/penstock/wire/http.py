@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -187,12 +188,17 @@ def prepare(client: Client, request: Request, *, whole: bool = False) -> StreamR
             builder = builder.body_bytes(request.body)
         elif request.body is not None:
             builder = builder.body_stream(request.body)
-        builder = builder.timeout(timedelta(seconds=request.timeout_s))
+        builder = builder.timeout(_span(request.timeout_s))
         if not whole:  # with its default buffer the library hands a stream over only at its end
             builder = builder.streamed_read_buffer_limit(0)
         return builder.build_streamed()
     except ValueError:
         raise UpstreamUnreachable("The upstream's address or a header is not valid.") from None
+
+
+@lru_cache(1000)
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 @asynccontextmanager

@@ -147,7 +147,7 @@ async def test_a_charge_that_could_not_be_written_is_not_lost_for_the_books(
     holds = [await ledger.hold(caller, 300) for _ in range(3)]
     assert await settle(ledger, caller, holds[0], 100) == 100
     with monkeypatch.context() as broken:
-        broken.setattr(context.store, "write", full)
+        broken.setattr(context.store, "begin", full)
         with pytest.raises(StorageFull):
             await settle(ledger, caller, holds[1], 200)
     assert await settle(ledger, caller, holds[2], 50) == 50
@@ -159,8 +159,10 @@ async def test_a_charge_that_could_not_be_written_is_not_lost_for_the_books(
     assert await check(context) == []
 
 
-async def full(*_: object) -> None:
-    raise StorageFull()
+def full(*_: object) -> asyncio.Future[None]:
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    refused.set_exception(StorageFull())
+    return refused
 
 
 def taking(caller: Caller, amount: int) -> tuple[object, ...]:

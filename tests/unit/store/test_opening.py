@@ -190,12 +190,50 @@ def test_a_data_directory_is_one_process_s(tmp_path: Path) -> None:
 
 async def test_one_node_serves_a_postgres_database(stores: Stores, tmp_path: Path) -> None:
     async with stores.settings("postgres", tmp_path) as settings:
-        store = await open_store(settings)
+        store = await open_store(settings, sole=True)
         with pytest.raises(GatewayError, match="one node"):
-            await open_store(settings)
-        command = await open_store(settings, sole=False)
+            await open_store(settings, sole=True)
+        command = await open_store(settings)
         await store.write(tasks.insert(task("acme")))
         assert len(await tasks.page(command, "acme", "live")) == 1
         await command.close()
         await store.close()
-        await (await open_store(settings)).close()
+        await (await open_store(settings, sole=True)).close()
+
+
+@pytest.mark.parametrize("left", [None, b"", bytes(5000)], ids=["nothing", "an empty log", "a log half laid out"])
+async def test_a_log_laid_out_ahead_is_an_empty_one(tmp_path: Path, left: bytes | None) -> None:
+    log = tmp_path / "penstock.db-wal"
+    first = await open_store(Settings(data=tmp_path))
+    await first.write(tasks.insert(task("acme")))
+    await first.close()
+    assert not log.exists()
+    if left is not None:
+        log.write_bytes(left)
+    for count in (1, 2):
+        store = await open_store(Settings(data=tmp_path), sole=True)
+        assert left is not None or log.stat().st_size > 4_000 * 4096
+        assert len(await tasks.page(store, "acme", "live")) == count
+        await store.write(tasks.insert(task("acme")))
+        await store.close()
+
+
+async def test_what_a_killed_process_left_in_the_log_is_there(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, sys
+from pathlib import Path
+from penstock.config import Settings
+from penstock.store import open_store, tasks
+from tests.stores import task
+
+async def main():
+    store = await open_store(Settings(data=Path(sys.argv[1])), sole=True)
+    await store.write(tasks.insert(task("acme")))
+    os._exit(9)
+
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 9
+    store = await open_store(Settings(data=tmp_path), sole=True)
+    assert len(await tasks.page(store, "acme", "live")) == 1
+    await store.close()

@@ -29,9 +29,10 @@ class OpenAI(Chat, Responses, Models):
 
     def credential(self, http: Incoming) -> str | None:
         """A key may come bare; Azure's clients have a header of their own."""
-        given = (http.header("authorization") or "").strip()
-        bare = given if given and " " not in given and given.lower() != "bearer" else None
-        return http.bearer() or bare or http.header("api-key")
+        scheme, _, given = (http.header("authorization") or "").strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return given.strip() or http.header("api-key")
+        return (scheme if not given else None) or http.header("api-key")
 
     def error(self, exc: PenstockError) -> Outgoing:
         return words.error(exc, self.word(exc))
