@@ -22,7 +22,7 @@ def head() -> str:
 
 
 async def open_store(settings: Settings, *, sole: bool = False) -> Store:
-    """Migrate if need be, then open. `sole`: for the one node that serves this database; refuse where another does."""
+    """Migrate if need be, then open. `sole`: refuse if another node serves this PostgreSQL database."""
     if settings.database_url:
         from penstock.store.postgres import PostgresStore
 
@@ -40,7 +40,7 @@ async def open_store(settings: Settings, *, sole: bool = False) -> Store:
     path = settings.data / "penstock.db"
     if _version(path) != head():
         await asyncio.to_thread(_migrate_sqlite, path)
-    return SqliteStore(path, much_to_write=sole)
+    return SqliteStore(path)
 
 
 class DataLock:

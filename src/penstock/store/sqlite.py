@@ -8,11 +8,9 @@ clear of the WAL-reset bug of SQLite before 3.51.3.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,19 +22,14 @@ from penstock.errors import GatewayError, StorageFull
 from penstock.store.connection import Row, Statement, Step, ran
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
-LOG_PAGES = 8000
-"""What the write-ahead log may hold before it is copied back, 32 MB: doing so less often costs less."""
-PAGE_BYTES = 4096 + 24
 _Write = tuple[tuple[Step, ...], "asyncio.Future[None]"]
 
 
 class SqliteStore:
     kind = "sqlite"
 
-    def __init__(self, path: Path, *, much_to_write: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        if much_to_write:
-            _lay_out_log(path)
         self._reader = _open(path, reads_only=True)
         self._pending: list[_Write] = []
         self._busy = False
@@ -127,15 +120,6 @@ class SqliteStore:
             db.close()
 
 
-def _lay_out_log(path: Path) -> None:
-    """Make the log as long as it gets, before anybody opens the database. To SQLite zeros are an empty log, and writing
-    over them is a third quicker than making the file longer, which the file system has to note at every commit. A log
-    that is there is another process's last words."""
-    with suppress(FileExistsError), path.with_name(f"{path.name}-wal").open("xb") as log:
-        log.write(bytes(LOG_PAGES * PAGE_BYTES))
-        os.fsync(log.fileno())
-
-
 def _open(path: Path, *, reads_only: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=30)
     db.execute("PRAGMA journal_mode=WAL")
@@ -145,7 +129,7 @@ def _open(path: Path, *, reads_only: bool = False) -> sqlite3.Connection:
         db.execute("PRAGMA query_only=ON")
         db.execute("PRAGMA wal_autocheckpoint=0")
     else:
-        db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+        db.execute("PRAGMA wal_autocheckpoint=8000")  # pages, 32 MB: copying them back less often costs less
     return db
 
 

@@ -201,23 +201,6 @@ async def test_one_node_serves_a_postgres_database(stores: Stores, tmp_path: Pat
         await (await open_store(settings, sole=True)).close()
 
 
-@pytest.mark.parametrize("left", [None, b"", bytes(5000)], ids=["nothing", "an empty log", "a log half laid out"])
-async def test_a_log_laid_out_ahead_is_an_empty_one(tmp_path: Path, left: bytes | None) -> None:
-    log = tmp_path / "penstock.db-wal"
-    first = await open_store(Settings(data=tmp_path))
-    await first.write(tasks.insert(task("acme")))
-    await first.close()
-    assert not log.exists()
-    if left is not None:
-        log.write_bytes(left)
-    for count in (1, 2):
-        store = await open_store(Settings(data=tmp_path), sole=True)
-        assert left is not None or log.stat().st_size > 4_000 * 4096
-        assert len(await tasks.page(store, "acme", "live")) == count
-        await store.write(tasks.insert(task("acme")))
-        await store.close()
-
-
 async def test_what_a_killed_process_left_in_the_log_is_there(tmp_path: Path) -> None:
     script = """
 import asyncio, os, sys
