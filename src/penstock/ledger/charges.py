@@ -126,8 +126,13 @@ class Charges:
     def _write(self) -> None:
         """What has gathered, as one transaction; what comes meanwhile goes with the next one."""
         batch, self._waiting = self._waiting, []
-        self._writing = writing = self._begin(batch)
-        writing.add_done_callback(lambda writing: self._wrote(batch, writing))
+        try:
+            self._writing = writing = self._begin(batch)
+        except Exception as error:  # noqa: BLE001  told to those who wait, and the others go on
+            for each in batch:
+                self._failed(each, error)
+            return self._next()
+        return writing.add_done_callback(lambda writing: self._wrote(batch, writing))
 
     def _begin(self, batch: list[Settled]) -> asyncio.Future[None]:
         rules = dict(self._new_rules)
