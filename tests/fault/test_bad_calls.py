@@ -203,8 +203,8 @@ def test_what_is_no_request(world: World, surface: Surface, way: str) -> None:
 def test_too_much(world: World, surface: Surface) -> None:
     good = json.dumps(world.good(surface, "live")).encode()
     much = good[:-1] + b',"%b":%b}' % (surface.about.encode(), A_LOT)
-    refused(surface.dialect, world.send(surface, "live", much), 400)
-    refused(surface.dialect, world.send(surface, "live", b" " * (MAX_BODY + 1)), 413)
+    refused(surface.dialect, world.send(surface, "live", much, timeout_s=PATIENT_S), 400)
+    refused(surface.dialect, world.send(surface, "live", b" " * (MAX_BODY + 1), timeout_s=PATIENT_S), 413)
 
 
 @BOTH
