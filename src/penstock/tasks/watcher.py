@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 
@@ -12,7 +13,7 @@ from penstock.canonical.task import ENDED, Report, Task, TaskId
 from penstock.catalog.loaded import catalog
 from penstock.clock import now
 from penstock.context import Context
-from penstock.errors import CallerError, Stale, Unauthenticated
+from penstock.errors import Crowded, Stale, Unauthenticated
 from penstock.providers._base import TaskEndpoint
 from penstock.routing import Channels, Health, Providers, row_of
 from penstock.store import tasks
@@ -20,6 +21,8 @@ from penstock.tasks import outputs
 from penstock.tasks.alarm import Alarm, HeapAlarm
 
 DRIFT = 0.15
+NOTED_WITHIN = 50
+"""Tries to write down a vendor's word; all of them take about a second."""
 CALL = "call"
 """The version of tasks that run a call: see `tasks.calling`."""
 
@@ -155,8 +158,12 @@ async def hear(ctx: Context, secret: str, task: TaskId, body: bytes) -> None:
 
 
 async def note(ctx: Context, task: TaskId, report: Report) -> None:
-    """Keep a report for the worker; a terminal one is not replaced by a late earlier one."""
-    for _ in range(5):
+    """Keep a report for the worker; a terminal one is not replaced by a late earlier one.
+
+    A vendor may say several things at once, beside a worker that writes too: who is too slow looks again. Raises
+    Crowded, which vendors take for a reason to call once more.
+    """
+    for tries in range(NOTED_WITHIN):
         found = await tasks.get(ctx.store, task)
         if found is None or found.ended:
             return
@@ -167,7 +174,8 @@ async def note(ctx: Context, task: TaskId, report: Report) -> None:
                 tasks.reported(found, msgspec.json.encode(report)), ctx.of(Watches).alarm.wake(task, now())
             )
         except Stale:
+            await asyncio.sleep(0.001 * tries)
             continue
         ctx.of(Watches).call(task)
         return
-    raise CallerError("the task changes too quickly")
+    raise Crowded()
