@@ -4,7 +4,7 @@ and appends one row for each call's charge, many calls in one transaction.
 A hold awaits nothing while the allowance lasts, so between check and subtraction nobody else can act. What is written:
 
     draw      balance −g, entry `draw` −g, allowance +g            one transaction
-    charge    see `charges`
+    charge    one row, before the client sees the end of the answer: see `charges`
     return    the reverse of a draw, of what is not held           when long unused, at the end, or for a task's hold
 
 An epoch is one life of this node; the ids of its charges are `epoch << 40 | counter`, and its row is on disk before its
@@ -19,12 +19,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from penstock.canonical.usage import Micros, Unit, tokens
 from penstock.canonical.who import Caller
 from penstock.clock import Nanos
 from penstock.context import Context
 from penstock.errors import QuotaSpent, ShuttingDown
-from penstock.ledger.charges import Charges, Purse, Settled, added, encode, unsummed
+from penstock.ledger.charges import Charges, Settled, added, unsummed
+from penstock.ledger.purses import Purse
 from penstock.ledger.quotas import Quotas
 from penstock.ledger.rules import Rule
 from penstock.log import logger
@@ -34,6 +37,8 @@ LEAST_GRANT = 1_000_000
 """Micros: so much is drawn at once, or a twentieth of the balance where that is less."""
 UNUSED_S = 60.0
 TRIES = 8
+
+encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True, eq=False)

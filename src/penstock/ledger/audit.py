@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from penstock.context import Context
 from penstock.ledger.allowances import Allowances
-from penstock.ledger.charges import unsummed
 from penstock.store import accounts, calls, spending
 
 
@@ -52,10 +51,8 @@ async def _wrong_allowances(ctx: Context) -> list[str]:
 async def _wrong_spending(ctx: Context) -> list[str]:
     """What was summed up by key and day is what calls and tasks were charged, less what was refunded."""
     async with ctx.of(Allowances).charges.summing:
-        charged = {(account, mode): total for account, mode, total in await calls.charge_sums(ctx.store)}
+        charged = {(account, mode): total for account, mode, total in await calls.charge_sums(ctx.store, summed=True)}
         summed = {(account, mode): rest for account, mode, *rest in await spending.sums(ctx.store)}
-        for (account, mode, *_), sums in (await unsummed(ctx)).items():
-            charged[account, mode] -= sums[-1]
     wrong = []
     for who in charged.keys() | summed.keys():
         spent, for_tasks, refunded = summed.get(who, (0, 0, 0))

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from penstock.canonical.usage import Micros, Unit, tokens
 from penstock.context import Context
+from penstock.ledger.purses import Purse
 from penstock.ledger.quotas import day_of
 from penstock.ledger.rules import Rule
 from penstock.log import logger
@@ -31,30 +32,7 @@ Who = tuple[str, str, str, str, str]
 Sums = dict[Who, list[int]]
 """Runs, tokens in, tokens out, micros."""
 
-encode = msgspec.json.Encoder().encode
 _units = msgspec.json.Decoder(dict[Unit, int]).decode
-
-
-@dataclass(slots=True, eq=False)
-class Purse:
-    """One account's allowance. `settled` and `through` tell what is known to be on disk.
-
-    They stay where they are once a write has failed (`doubtful`), for it may have happened all the same: the next start
-    sums up what follows them.
-    """
-
-    account: str
-    mode: str
-    free: Micros = 0
-    held: Micros = 0
-    grant: Micros = 0
-    settled: Micros = 0
-    through: int = 0
-    waiting: list[tuple[Micros, asyncio.Future[None]]] = field(default_factory=list)
-    filling: bool = False
-    used_at: float = 0.0
-    dry_until: float = 0.0
-    doubtful: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -131,8 +109,9 @@ class Charges:
         except Exception as error:  # noqa: BLE001  told to those who wait, and the others go on
             for each in batch:
                 self._failed(each, error)
-            return self._next()
-        return writing.add_done_callback(lambda writing: self._wrote(batch, writing))
+            self._next()
+        else:
+            writing.add_done_callback(lambda writing: self._wrote(batch, writing))
 
     def _begin(self, batch: list[Settled]) -> asyncio.Future[None]:
         rules = dict(self._new_rules)

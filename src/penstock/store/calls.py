@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, literal_column, select, update
 
 from penstock.canonical.usage import Micros
 from penstock.clock import Nanos, now
@@ -57,6 +57,12 @@ _CALLS = compiled(
 )
 _CHARGES = compiled(
     select(charges.c.account, charges.c.mode, func.sum(charges.c.amount)).group_by(charges.c.account, charges.c.mode)
+)
+_CHARGES_SUMMED = compiled(
+    select(charges.c.account, charges.c.mode, func.sum(charges.c.amount))
+    .select_from(charges.outerjoin(epochs, epochs.c.id == charges.c.id.op(">>")(literal_column(str(EPOCH_BITS)))))
+    .where(epochs.c.summed.is_(None) | (charges.c.id <= epochs.c.summed) | epochs.c.closed_at.is_not(None))
+    .group_by(charges.c.account, charges.c.mode)
 )
 _DRAWN = compiled(
     select(
@@ -141,9 +147,10 @@ async def page(store: Store, account: str, mode: str, cursor: int, limit: int) -
     return await store.all(_CALLS, account=account, mode=mode, cursor=cursor, limit=limit)
 
 
-async def charge_sums(store: Store) -> list[Row]:
-    """(account, mode, sum of charges)."""
-    return [(account, mode, int(total)) for account, mode, total in await store.scan(_CHARGES)]
+async def charge_sums(store: Store, *, summed: bool = False) -> list[Row]:
+    """(account, mode, sum of charges). `summed`: of those alone that are in `spending`."""
+    rows = await store.scan(_CHARGES_SUMMED if summed else _CHARGES)
+    return [(account, mode, int(total)) for account, mode, total in rows]
 
 
 async def drawn_sums(store: Store) -> list[Row]:
